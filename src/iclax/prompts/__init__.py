@@ -1,0 +1,3 @@
+"""Prompts and the laws they are drawn from."""
+
+from ._prompt import Prompt as Prompt, PromptDistribution as PromptDistribution

@@ -1,0 +1,81 @@
+"""Prompts and the law they are drawn from."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from jaxtyping import Float
+
+from .._arrays import Array
+from .._errors import SettingError
+from .._lazy import jnp, jr
+from ..covariates import Covariates
+from ..tasks import TaskDistribution
+
+
+class Prompt(NamedTuple):
+    """One prompt: n labeled examples, a query, and what a predictor must not see.
+
+    `ys = f(xs) + noise`; `target = f(query)` is noiseless, `label` is `target` plus
+    noise.
+    """
+
+    xs: Float[Array, "*b n d"]
+    ys: Float[Array, "*b n"]
+    query: Float[Array, "*b d"]
+    target: Float[Array, "*b"]
+    label: Float[Array, "*b"]
+
+
+@dataclass(frozen=True, eq=False)
+class PromptDistribution:
+    """The law of a prompt: covariates, tasks, `context_length` n and label noise
+    `noise_std` σ.
+
+    The query has the law of the covariates, or `query_covariates` where given.
+    """
+
+    covariates: Covariates
+    tasks: TaskDistribution
+    context_length: int
+    noise_std: float = 0.0
+    query_covariates: Covariates | None = None
+
+    def __post_init__(self):
+        if self.covariates.dim != self.tasks.dim:
+            raise SettingError(
+                "tasks",
+                f"dimension {self.tasks.dim}",
+                f"dimension {self.covariates.dim} (covariates)",
+            )
+        if isinstance(self.context_length, int) and self.context_length < 1:
+            raise SettingError(
+                "prompt.context_length",
+                f"{self.context_length}",
+                "a whole number of at least 1",
+            )
+        if isinstance(self.noise_std, (int, float)) and not 0 <= self.noise_std < float(
+            "inf"
+        ):
+            raise SettingError(
+                "prompt.noise_std", f"{self.noise_std}", "a finite number ≥ 0"
+            )
+
+    @property
+    def dim(self) -> int:
+        """The dimension d of the covariates."""
+        return self.covariates.dim
+
+    def replace(self, **changes: Any) -> "PromptDistribution":
+        """The same law with some fields changed."""
+        return replace(self, **changes)
+
+    def sample(self, key: Any) -> Prompt:
+        """One prompt. `jax.vmap` it over keys for a batch."""
+        x_key, q_key, task_key, noise_key = jr.split(key, 4)
+        n = self.context_length
+        query_law = self.query_covariates or self.covariates
+        xs = self.covariates.sample(x_key, n)
+        points = jnp.concatenate([xs, query_law.sample(q_key, 1)])
+        values = self.tasks.sample(task_key, points)
+        labels = values + self.noise_std * jr.normal(noise_key, values.shape)
+        return Prompt(xs, labels[:n], points[n], values[n], labels[n])

@@ -1,0 +1,8 @@
+"""Task distributions: the laws of the function f that a prompt is about."""
+
+from ._base import TaskDistribution as TaskDistribution
+from ._gaussian_process import GaussianProcess as GaussianProcess
+from ._linear import Linear as Linear
+from ._mixture import Mixture as Mixture
+from ._neuron import ReluNeuron as ReluNeuron, TwoLayerRelu as TwoLayerRelu
+from ._polynomial import Polynomial as Polynomial

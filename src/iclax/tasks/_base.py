@@ -1,0 +1,21 @@
+"""What a task distribution must answer."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from jaxtyping import Float
+
+from .._arrays import Array
+
+
+class TaskDistribution(ABC):
+    """The law of the function f to be learned in context."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """The dimension d of the covariates that f takes."""
+
+    @abstractmethod
+    def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
+        """Draw one f and return its noiseless values f(x) at the rows of `xs`."""

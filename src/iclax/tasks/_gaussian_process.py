@@ -1,0 +1,59 @@
+"""Gaussian processes with a squared-exponential kernel, drawn through their values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+
+from .._arrays import Array, as_array, as_covariance, namespace
+from .._errors import SettingError
+from .._lazy import jnp, jr
+from ._base import TaskDistribution
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess(TaskDistribution):
+    r"""f ~ GP(0, k), $k(x, x') = v \exp(-\frac12 (x-x')^T A (x-x'))$.
+
+    v is `variance` and A = `metric`; one length scale ℓ in all directions is A = I/ℓ².
+    """
+
+    metric: Float[Array, "d d"] | Any
+    variance: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "metric", as_covariance(self.metric, "tasks.metric"))
+        if not self.variance > 0:
+            raise SettingError(
+                "tasks.variance", f"{self.variance}", "a positive number"
+            )
+
+    @classmethod
+    def rbf(
+        cls, dim: int, length_scale: float, variance: float = 1.0
+    ) -> "GaussianProcess":
+        """The isotropic kernel with one length scale ℓ."""
+        if not length_scale > 0:
+            raise SettingError(
+                "tasks.length_scale", f"{length_scale}", "a positive number"
+            )
+        return cls(as_covariance(length_scale**-2, "tasks.length_scale", dim), variance)
+
+    @property
+    def dim(self) -> int:
+        return self.metric.shape[0]
+
+    def kernel(
+        self, x: Float[Array, "m d"], z: Float[Array, "p d"]
+    ) -> Float[Array, "m p"]:
+        """k at every pair of a row of `x` and a row of `z`."""
+        xp = namespace(x, z)
+        metric = as_array(self.metric)
+        a, b = x @ metric, z @ metric
+        squares = xp.sum(a * x, 1)[:, None] + xp.sum(b * z, 1)[None, :] - 2 * a @ z.T
+        return self.variance * xp.exp(-0.5 * squares)
+
+    def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
+        gram = self.kernel(xs, xs)
+        jitter = 1e-5 * self.variance * jnp.eye(len(xs))
+        return jnp.linalg.cholesky(gram + jitter) @ jr.normal(key, (len(xs),))

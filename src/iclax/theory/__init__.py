@@ -1,0 +1,14 @@
+"""Exact results: float64 with NumPy arrays, differentiable with JAX arrays."""
+
+from ._moments import Moments as Moments, moments as moments
+from ._one_layer import (
+    PlainStep as PlainStep,
+    PromptMoments as PromptMoments,
+    best_plain_step as best_plain_step,
+    optimal_preconditioner as optimal_preconditioner,
+    optimal_risk as optimal_risk,
+    preconditioner_risk as preconditioner_risk,
+    prompt_moments as prompt_moments,
+    risk_from_moments as risk_from_moments,
+    zero_risk as zero_risk,
+)

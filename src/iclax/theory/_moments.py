@@ -1,0 +1,172 @@
+"""The three moments of a task distribution that one GD-form layer can see."""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from math import prod
+
+from jaxtyping import Float
+
+from .._arrays import Array, namespace
+from .._errors import AssumptionError
+from ..covariates import Covariates, Gaussian
+from ..tasks import (
+    GaussianProcess,
+    Linear,
+    Mixture,
+    Polynomial,
+    ReluNeuron,
+    TaskDistribution,
+    TwoLayerRelu,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    r"""Signal, energy and power of a task distribution under a covariate law.
+
+    With the kernel $k(x, x') = E_f[f(x) f(x')]$ and x, x' independent,
+    $U = E[k(x, x') x x'^T]$ (`signal`), $V = E[k(x, x) x x^T]$ (`energy`, without label
+    noise) and $P = E[k(x, x)]$ (`power`). Derived in docs/theory/one-layer.md.
+    """
+
+    signal: Float[Array, "d d"]
+    energy: Float[Array, "d d"]
+    power: Float[Array, ""]
+
+    def scaled(self, factor: Float[Array, ""] | float) -> "Moments":
+        """The moments of the tasks whose kernel is `factor` times this one."""
+        return Moments(factor * self.signal, factor * self.energy, factor * self.power)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(
+            self.signal + other.signal,
+            self.energy + other.energy,
+            self.power + other.power,
+        )
+
+
+@singledispatch
+def moments(tasks: TaskDistribution, covariates: Covariates) -> Moments:
+    """Exact moments (U, V, P) of `tasks` under `covariates`.
+
+    Raises `AssumptionError` where no closed form is known for the pair.
+    """
+    raise AssumptionError(
+        f"exact theory for {type(tasks).__name__} tasks",
+        "a closed form for the moments of this task distribution",
+        "estimate them with standard errors: iclax.evaluation.simulate_moments",
+    )
+
+
+@moments.register
+def _(tasks: Linear, covariates: Covariates) -> Moments:
+    second = covariates.second_moment
+    w = tasks.weight_second_moment
+    xp = namespace(second, w)
+    return Moments(
+        second @ w @ second, covariates.fourth_moment(w), xp.trace(w @ second)
+    )
+
+
+@moments.register
+def _(tasks: Mixture, covariates: Covariates) -> Moments:
+    parts = [moments(component, covariates) for component in tasks.components]
+    total = parts[0].scaled(tasks.weights[0])
+    for weight, part in zip(tasks.weights[1:], parts[1:], strict=True):
+        total = total + part.scaled(weight)
+    return total
+
+
+@moments.register
+def _(tasks: ReluNeuron, covariates: Covariates) -> Moments:
+    cov = _gaussian_covariance(tasks, covariates)
+    return _relu_moments(tasks.cov, cov, tasks.slope)
+
+
+@moments.register
+def _(tasks: TwoLayerRelu, covariates: Covariates) -> Moments:
+    cov = _gaussian_covariance(tasks, covariates)
+    return _relu_moments(tasks.cov, cov, 0.0).scaled(tasks.scale**2)
+
+
+@moments.register
+def _(tasks: GaussianProcess, covariates: Covariates) -> Moments:
+    r"""$U = v |I + 2 \Lambda A|^{-1/2} \Lambda A \Lambda (I + 2 A \Lambda)^{-1}$."""
+    cov, a = _gaussian_covariance(tasks, covariates), tasks.metric
+    xp = namespace(cov, a)
+    spread = xp.eye(tasks.dim) + 2 * a @ cov
+    signal = cov @ a @ xp.linalg.solve(spread.T, cov).T
+    signal = (signal + signal.T) / 2
+    return Moments(
+        tasks.variance * signal / xp.sqrt(xp.linalg.det(spread)),
+        tasks.variance * cov,
+        tasks.variance * xp.ones(()),
+    )
+
+
+@moments.register
+def _(tasks: Polynomial, covariates: Covariates) -> Moments:
+    cov = _gaussian_covariance(tasks, covariates)
+    parts = [_monomial_moments(p, cov).scaled(c) for p, c in tasks.coefficients.items()]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _gaussian_covariance(
+    tasks: TaskDistribution, covariates: Covariates
+) -> Float[Array, "d d"]:
+    if isinstance(covariates, Gaussian):
+        return covariates.cov
+    raise AssumptionError(
+        f"exact theory for {type(tasks).__name__} tasks",
+        f"Gaussian covariates (found {type(covariates).__name__})",
+        "take Gaussian covariates, linear tasks, or simulated moments",
+    )
+
+
+def _relu_moments(
+    c: Float[Array, "d d"], cov: Float[Array, "d d"], slope: float
+) -> Moments:
+    r"""Leaky ReLU neuron with w ~ N(0, `c`) and x ~ N(0, `cov`), by Stein's lemma.
+
+    $U = \frac{(1+a)^2}{4} \Lambda C \Lambda$,
+    $V = \frac{1+a^2}{2} (2 \Lambda C \Lambda + tr(C \Lambda) \Lambda)$, $P =
+    \frac{1+a^2}{2} tr(C \Lambda)$.
+    """
+    xp = namespace(c, cov)
+    cross, trace = cov @ c @ cov, xp.trace(c @ cov)
+    odd, even = (1 + slope) ** 2 / 4, (1 + slope**2) / 2
+    return Moments(odd * cross, even * (2 * cross + trace * cov), even * trace)
+
+
+def _monomial_moments(degree: int, cov: Float[Array, "d d"]) -> Moments:
+    r"""Kernel $(x^T x')^p$ under x ~ N(0, Λ): V and P through $S_k = E[(x^T x)^k x
+    x^T]$.
+
+    For odd p, $U = p!! \Lambda E[(x^T \Lambda x)^{(p-1)/2} x x^T]$; it is 0 for even p.
+    """
+    xp = namespace(cov)
+    power, energy = quadratic_form_moments(xp.eye(cov.shape[0]), cov, degree)
+    if degree % 2 == 0:
+        return Moments(0 * cov, energy, power)
+    double_factorial = prod(range(degree, 0, -2))
+    _, inner = quadratic_form_moments(cov, cov, (degree - 1) // 2)
+    return Moments(double_factorial * cov @ inner, energy, power)
+
+
+def quadratic_form_moments(
+    a: Float[Array, "d d"], cov: Float[Array, "d d"], order: int
+) -> tuple[Float[Array, ""], Float[Array, "d d"]]:
+    r"""$E[q^k]$ and $E[q^k x x^T]$ for $q = x^T A x$, x ~ N(0, Λ), k = `order`.
+
+    By Stein's lemma $S_k = m_k \Lambda + 2k \Lambda A S_{k-1}$ with $m_k = tr(A
+    S_{k-1})$.
+    """
+    xp = namespace(a, cov)
+    mean, matrix = xp.ones(()), cov
+    for k in range(1, order + 1):
+        mean = xp.trace(a @ matrix)
+        matrix = mean * cov + 2 * k * cov @ a @ matrix
+    return mean, matrix

@@ -1,0 +1,137 @@
+"""One layer in GD form: the exact risk, its minimizer and the best plain step."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+
+from .._arrays import Array, namespace
+from .._errors import AssumptionError
+from ..prompts import PromptDistribution
+from ..tasks import Linear, Mixture, TaskDistribution
+from ._moments import Moments, moments
+
+
+@dataclass(frozen=True, eq=False)
+class PromptMoments:
+    r"""What the GD-form risk sees of a prompt distribution.
+
+    `query` is $\Lambda_q = E[x_q x_q^T]$, `cross` is $C = E[b\, y_q x_q^T]$ (U where
+    the query has the law of the covariates), `gradient` is
+    $B = E[b b^T] = (1 - 1/n) U + (1/n)(V + \sigma^2 \Lambda)$ with
+    $b = \frac1n \sum_i y_i x_i$, and `power` is $P = E f(x_q)^2$, the risk of
+    predicting 0.
+    """
+
+    query: Float[Array, "d d"]
+    cross: Float[Array, "d d"]
+    gradient: Float[Array, "d d"]
+    power: Float[Array, ""]
+
+
+def prompt_moments(prompts: PromptDistribution) -> PromptMoments:
+    """The moments of `prompts` that every GD-form formula needs; exact.
+
+    Raises `AssumptionError` where the task distribution has no closed form.
+    """
+    n, covariates = prompts.context_length, prompts.covariates
+    own = moments(prompts.tasks, covariates)
+    energy = own.energy + prompts.noise_std**2 * covariates.second_moment
+    gradient = (1 - 1 / n) * own.signal + energy / n
+    if prompts.query_covariates is None:
+        return PromptMoments(covariates.second_moment, own.signal, gradient, own.power)
+    w = _weight_second_moment(prompts.tasks)
+    query = prompts.query_covariates.second_moment
+    power = namespace(w, query).trace(w @ query)
+    return PromptMoments(query, covariates.second_moment @ w @ query, gradient, power)
+
+
+def preconditioner_risk(
+    gamma: Float[Array, "d d"], prompts: PromptDistribution
+) -> Float[Array, ""]:
+    r"""Exact risk of $\hat y = x_q^T \Gamma b$ against the noiseless target.
+
+    $$R(\Gamma) = tr(\Lambda_q \Gamma B \Gamma^T) - 2 tr(\Gamma C) + P$$
+
+    `gamma` is Γ in the 1/n convention, shape (d, d). With the moments of a law other
+    than the one Γ was optimized for, this is its exact risk under shift.
+    """
+    return risk_from_moments(gamma, prompt_moments(prompts))
+
+
+def risk_from_moments(gamma: Float[Array, "d d"], m: PromptMoments) -> Float[Array, ""]:
+    """`preconditioner_risk` from moments that are already at hand."""
+    xp = namespace(gamma, m.gradient)
+    quadratic = xp.sum((m.query @ gamma) * (gamma @ m.gradient))
+    return quadratic - 2 * xp.sum(gamma * m.cross.T) + m.power
+
+
+def optimal_preconditioner(prompts: PromptDistribution) -> Float[Array, "d d"]:
+    r"""The minimizer $\Gamma^* = \Lambda_q^{+} C^T B^{+}$ of the exact risk (1/n
+    convention).
+
+    Pseudo-inverses where Λ_q or B is singular: among all minimizers, the one of least
+    norm.
+    """
+    m = prompt_moments(prompts)
+    xp = namespace(m.query, m.gradient)
+    left = xp.linalg.pinv(m.query, hermitian=True)
+    return left @ m.cross.T @ xp.linalg.pinv(m.gradient, hermitian=True)
+
+
+def optimal_risk(prompts: PromptDistribution) -> Float[Array, ""]:
+    r"""The least risk of any GD-form layer, $P - tr(\Gamma^* C)$."""
+    gamma, m = optimal_preconditioner(prompts), prompt_moments(prompts)
+    return m.power - namespace(gamma, m.cross).sum(gamma * m.cross.T)
+
+
+def zero_risk(prompts: PromptDistribution) -> Float[Array, ""]:
+    """The risk P of always predicting 0."""
+    return prompt_moments(prompts).power
+
+
+@dataclass(frozen=True)
+class PlainStep:
+    """The best Γ = `step` · I (1/n convention) and its exact `risk`."""
+
+    step: Float[Array, ""]
+    risk: Float[Array, ""]
+
+    def without_mean(self, context_length: int) -> Float[Array, ""]:
+        """The step without 1/n, ŷ = η Σ y_i x_i·x_q (Mahankali et al.)."""
+        return self.step / context_length
+
+
+def best_plain_step(prompts: PromptDistribution) -> PlainStep:
+    r"""The best plain GD step: $\eta = tr(C) / tr(\Lambda_q B)$ (1/n convention)."""
+    m = prompt_moments(prompts)
+    xp = namespace(m.query, m.gradient)
+    signal = xp.trace(m.cross)
+    step = signal / xp.sum(m.query * m.gradient)
+    return PlainStep(step, m.power - step * signal)
+
+
+def _weight_second_moment(tasks: TaskDistribution) -> Float[Array, "d d"]:
+    if isinstance(tasks, Linear):
+        return tasks.weight_second_moment
+    if isinstance(tasks, Mixture):
+        parts = [_weight_second_moment(component) for component in tasks.components]
+        return sum(p * w for p, w in zip(parts, tasks.weights, strict=True))
+    raise AssumptionError(
+        "a query law different from the covariates' law",
+        f"linear tasks (found {type(tasks).__name__})",
+        "leave the query law out, or simulate the risk",
+    )
+
+
+__all__ = [
+    "Moments",
+    "PlainStep",
+    "PromptMoments",
+    "best_plain_step",
+    "optimal_preconditioner",
+    "optimal_risk",
+    "preconditioner_risk",
+    "prompt_moments",
+    "risk_from_moments",
+    "zero_risk",
+]

@@ -1,0 +1,21 @@
+"""Strict numerics for every test: float64, no silent broadcasting of ranks."""
+
+import jax
+import jax.random as jr
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def getkey(request):
+    """A function that returns a fresh key at each call; seeded by the test's name."""
+    seed = sum(map(ord, request.node.nodeid)) % 2**31
+    state = {"key": jr.key(seed)}
+
+    def _getkey():
+        state["key"], key = jr.split(state["key"])
+        return key
+
+    return _getkey
