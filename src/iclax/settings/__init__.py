@@ -1,1 +1,11 @@
-"""settings."""
+"""Setting files: TOML in, checked objects out, errors in the user's words."""
+
+from ._covariates import COVARIATE_TABLES as COVARIATE_TABLES
+from ._load import load_setting as load_setting, parse_setting as parse_setting
+from ._setting import (
+    LinearAttentionTable as LinearAttentionTable,
+    PromptTable as PromptTable,
+    Setting as Setting,
+    TrainingTable as TrainingTable,
+)
+from ._tasks import TASK_TABLES as TASK_TABLES

@@ -1,0 +1,29 @@
+"""The commands, and how errors leave them."""
+
+import sys
+
+import tyro
+
+from .._errors import IclaxError
+from ._list import list_
+from ._theory import theory
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; user errors end with one message and exit code 2."""
+    app = tyro.extras.SubcommandApp()
+    app.command(theory, name="theory")
+    app.command(list_, name="list")
+    try:
+        app.cli(
+            prog="iclax",
+            description="Exact theory, trained models and their comparison for "
+            "in-context learning.",
+            args=arguments,
+        )
+    except IclaxError as error:
+        print(f"iclax: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("iclax: interrupted; what is done is on disk", file=sys.stderr)
+        sys.exit(130)

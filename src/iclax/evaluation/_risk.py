@@ -1,0 +1,102 @@
+"""Risk by simulation, always with its standard error."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from ..prompts import Prompt, PromptDistribution
+
+Predictor = Callable[[Prompt], Any]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A simulated mean with its `standard_error` over `count` prompts."""
+
+    mean: float
+    standard_error: float
+    count: int
+
+    def deviation(self, exact: float) -> float:
+        """Distance from an exact value, in standard errors."""
+        return abs(self.mean - float(exact)) / max(self.standard_error, 1e-300)
+
+
+def simulate_risks(
+    predictors: Mapping[str, Predictor],
+    prompts: PromptDistribution,
+    *,
+    num_prompts: int,
+    key: Any,
+    batch_size: int = 4096,
+) -> dict[str, Estimate]:
+    r"""Risk $E(\hat y - f(x_q))^2$ of each predictor, on the same simulated prompts.
+
+    `num_prompts` is rounded up to whole batches; a predictor takes one `Prompt`.
+    Exact counterparts: `iclax.theory.preconditioner_risk`, `attention_risk`.
+    """
+
+    def errors(prompt: Prompt) -> dict[str, Any]:
+        return {
+            name: (predictor(prompt) - prompt.target) ** 2
+            for name, predictor in predictors.items()
+        }
+
+    return _average(errors, prompts, num_prompts, key, batch_size)
+
+
+def simulate_gap(
+    predictor: Predictor,
+    reference: Predictor,
+    prompts: PromptDistribution,
+    *,
+    num_prompts: int,
+    key: Any,
+) -> float:
+    r"""Relative prediction gap $\sqrt{E(\hat y - \hat y_0)^2 / E \hat y_0^2}$.
+
+    ŷ is the `predictor`, ŷ₀ the `reference`; both see the same fresh prompts.
+    """
+
+    def terms(prompt: Prompt) -> dict[str, Any]:
+        value = reference(prompt)
+        return {"gap": (predictor(prompt) - value) ** 2, "size": value**2}
+
+    found = _average(terms, prompts, num_prompts, key, 4096)
+    return float(np.sqrt(found["gap"].mean / max(found["size"].mean, 1e-300)))
+
+
+def _average(
+    terms: Callable[[Prompt], dict[str, Any]],
+    prompts: PromptDistribution,
+    num_prompts: int,
+    key: Any,
+    batch_size: int,
+) -> dict[str, Estimate]:
+    batch_size = min(batch_size, num_prompts)
+    num_batches = -(-num_prompts // batch_size)
+
+    @jax.jit
+    def run(keys: Any) -> Any:
+        def one_batch(batch_key: Any) -> Any:
+            batch = jax.vmap(prompts.sample)(jr.split(batch_key, batch_size))
+            values = jax.vmap(terms)(batch)
+            return jax.tree.map(lambda v: (jnp.mean(v), jnp.mean(v**2)), values)
+
+        return jax.lax.map(one_batch, keys)
+
+    found = run(jr.split(key, num_batches))
+    count = num_batches * batch_size
+    return {name: _combine(*pair, count) for name, pair in found.items()}
+
+
+def _combine(means: Any, squares: Any, count: int) -> Estimate:
+    mean = float(np.mean(np.asarray(means, dtype=np.float64)))
+    square = float(np.mean(np.asarray(squares, dtype=np.float64)))
+    variance = max(square - mean**2, 0.0)
+    return Estimate(mean, float(np.sqrt(variance / count)), count)

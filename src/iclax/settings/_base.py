@@ -1,0 +1,48 @@
+"""What every table of a setting file shares."""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from .._arrays import as_covariance
+from .._errors import SettingError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+CovarianceSpec = float | list[float] | list[list[float]] | str
+
+
+class Table(BaseModel):
+    """One table of a setting file: unknown keys and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    reference: ClassVar[str] = ""
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the table's docstring, shown by `iclax list`."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def covariance(
+    spec: CovarianceSpec, key: str, dim: int | None, named: dict[str, Any] | None = None
+) -> np.ndarray:
+    """A covariance matrix from a number, a diagonal, a matrix or one of the `named`."""
+    if isinstance(spec, str):
+        named = named or {}
+        if spec not in named:
+            allowed = ", ".join(f'"{name}"' for name in named) or "numbers"
+            raise SettingError(
+                key, f'"{spec}"', f"{allowed}, a number, a list of numbers or a matrix"
+            )
+        spec = named[spec]
+    if isinstance(spec, list) and len({np.ndim(row) for row in spec}) > 1:
+        raise SettingError(key, "rows mixed with numbers", "numbers or rows, not both")
+    if isinstance(spec, list) and spec and isinstance(spec[0], list):
+        lengths = sorted({len(row) for row in spec})  # type: ignore[arg-type]
+        if len(lengths) > 1:
+            raise SettingError(key, f"rows of lengths {lengths}", "a square matrix")
+    return as_covariance(spec, key, dim)

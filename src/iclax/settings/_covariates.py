@@ -1,0 +1,130 @@
+"""The [covariates] table: one class for each kind."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from .. import covariates as laws
+from .._errors import SettingError
+from ._base import Count, CovarianceSpec, Positive, Table, covariance
+from ._data_files import load_dataset, load_matrix
+
+
+class _WithCovariance(Table):
+    dim: Count | None = None
+    cov: CovarianceSpec = 1.0
+
+    def matrix(self) -> np.ndarray:
+        """The covariance that `dim` and `cov` state together."""
+        dim = self.dim
+        if dim is None and isinstance(self.cov, (float, int, str)):
+            raise SettingError(
+                "covariates.dim", "nothing", "a whole number of at least 1"
+            )
+        named = {} if dim is None else {"identity": 1.0}
+        return covariance(self.cov, "covariates.cov", dim, named)
+
+
+class GaussianTable(_WithCovariance):
+    """x ~ N(0, cov)."""
+
+    kind: Literal["gaussian"]
+
+    def build(self, base: Path) -> laws.Covariates:
+        """The law that this table states."""
+        return laws.Gaussian(self.matrix())
+
+
+class UniformTable(_WithCovariance):
+    """x = S z, z_i uniform with unit variance, S the square root of cov."""
+
+    kind: Literal["uniform"]
+    reference: ClassVar[str] = "von Oswald et al. 2023"
+
+    def build(self, base: Path) -> laws.Covariates:
+        """The law that this table states."""
+        return laws.Uniform(self.matrix())
+
+
+class RademacherTable(_WithCovariance):
+    """x = S z, z_i = ±1 with equal probability, S the square root of cov."""
+
+    kind: Literal["rademacher"]
+
+    def build(self, base: Path) -> laws.Covariates:
+        """The law that this table states."""
+        return laws.Rademacher(self.matrix())
+
+
+class StudentTTable(_WithCovariance):
+    """Multivariate Student t with covariance cov; heavy tails, elliptical."""
+
+    kind: Literal["student_t"]
+    degrees: Positive
+
+    def build(self, base: Path) -> laws.Covariates:
+        """The law that this table states."""
+        return laws.StudentT(self.matrix(), self.degrees)
+
+
+class DataTable(Table):
+    """x is a row of your own data (a .csv or .npy file, or a bundled dataset)."""
+
+    kind: Literal["data"]
+    path: str | None = None
+    dataset: Literal["diabetes"] | None = None
+    labels: str | None = None
+    standardize: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "DataTable":
+        if (self.path is None) == (self.dataset is None):
+            raise ValueError("give either path or dataset")
+        return self
+
+    def load(self, base: Path) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows, standardized if asked for, and the labels where there are any."""
+        if self.dataset is not None:
+            rows, labels = load_dataset(self.dataset)
+        else:
+            rows = load_matrix(base / str(self.path), "covariates.path")
+            labels = None
+        if self.labels is not None:
+            labels = load_matrix(base / self.labels, "covariates.labels").ravel()
+        if labels is not None and len(labels) != len(rows):
+            raise SettingError(
+                "covariates.labels", f"{len(labels)} labels", f"{len(rows)}, one a row"
+            )
+        return (_standardized(rows) if self.standardize else rows), labels
+
+    def build(self, base: Path) -> laws.Covariates:
+        """The law that this table states."""
+        rows, _ = self.load(base)
+        return laws.Data(rows, source=self.dataset or str(self.path))
+
+
+def _standardized(rows: np.ndarray) -> np.ndarray:
+    spread = rows.std(axis=0)
+    if np.any(spread == 0):
+        column = int(np.argmin(spread)) + 1
+        raise SettingError(
+            "covariates.standardize",
+            f"true, but column {column} of the data is constant",
+            "false, or data without constant columns",
+        )
+    return (rows - rows.mean(axis=0)) / spread
+
+
+CovariatesTable = Annotated[
+    GaussianTable | UniformTable | RademacherTable | StudentTTable | DataTable,
+    Field(discriminator="kind"),
+]
+COVARIATE_TABLES = (
+    GaussianTable,
+    UniformTable,
+    RademacherTable,
+    StudentTTable,
+    DataTable,
+)

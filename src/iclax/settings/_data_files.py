@@ -1,0 +1,73 @@
+"""Reading a user's matrices, with errors in the user's words."""
+
+from pathlib import Path
+
+import numpy as np
+
+from .._errors import SettingError
+
+
+def load_matrix(path: Path, key: str) -> np.ndarray:
+    """A float64 matrix from a .npy file, or a .csv file with or without a header.
+
+    Raises `SettingError` naming `key` for a missing file, a folder, another ending or
+    a value that is not finite.
+    """
+    if not path.exists():
+        raise SettingError(key, f"no file at {path}", "the path of a .csv or .npy file")
+    if path.is_dir():
+        raise SettingError(
+            key, f"a folder at {path}", "the path of a .csv or .npy file"
+        )
+    readers = {".npy": _read_npy, ".csv": _read_csv}
+    if path.suffix not in readers:
+        raise SettingError(key, f'a file ending in "{path.suffix}"', ".csv or .npy")
+    try:
+        matrix = readers[path.suffix](path)
+    except (ValueError, OSError, EOFError) as error:
+        raise SettingError(
+            key, f"a file that cannot be read ({error})", "numbers"
+        ) from None
+    matrix = matrix[:, None] if matrix.ndim == 1 else matrix
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise SettingError(key, f"shape {matrix.shape}", "a matrix, one row a point")
+    if not np.all(np.isfinite(matrix)):
+        row, column = np.argwhere(~np.isfinite(matrix))[0] + 1
+        raise SettingError(
+            key,
+            f"a missing, NaN or infinite value in row {row}, column {column}",
+            "finite numbers; remove or impute the row first",
+        )
+    return matrix
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    lines = path.read_text().splitlines()
+    try:
+        [float(cell) for cell in lines[0].split(",")] if lines else None
+        header = 0
+    except ValueError:
+        header = 1
+    rows = [line.split(",") for line in lines[header:] if line.strip()]
+    return np.array(
+        [[float(cell) if cell.strip() else np.nan for cell in r] for r in rows]
+    )
+
+
+def load_dataset(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and labels of a dataset bundled with scikit-learn (labels standardized)."""
+    try:
+        from sklearn.datasets import load_diabetes
+    except ImportError:
+        raise SettingError(
+            "covariates.dataset",
+            f'"{name}", but scikit-learn is not installed',
+            'the extra: pip install "iclax[data]"',
+        ) from None
+    bundle = load_diabetes(scaled=False)
+    labels = np.asarray(bundle.target, dtype=np.float64)
+    return np.asarray(bundle.data), (labels - labels.mean()) / labels.std()

@@ -1,0 +1,113 @@
+"""From a TOML file to a `Setting`, and from pydantic's errors to the user's words."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .._errors import SettingError
+from ._setting import Setting
+
+
+def load_setting(path: str | Path) -> Setting:
+    """Read and check a setting file. Raises `SettingError` naming the key at fault."""
+    path = Path(path)
+    if not path.exists():
+        raise SettingError(
+            "setting file", f"no file at {path}", "the path of a .toml file"
+        )
+    if path.is_dir():
+        raise SettingError("setting file", f"a folder at {path}", "a .toml file")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(
+            str(path), f"text that is not TOML ({error})", "TOML"
+        ) from None
+    return parse_setting(document, path.parent)
+
+
+def parse_setting(document: dict[str, Any], base: Path = Path(".")) -> Setting:
+    """A `Setting` from a dictionary; relative paths are taken from `base`."""
+    try:
+        return Setting.model_validate(document).at(base)
+    except ValidationError as error:
+        raise _in_plain_words(error) from None
+
+
+def _in_plain_words(error: ValidationError) -> SettingError:
+    problem = error.errors()[0]
+    key, kind = _key_of(problem["loc"]), problem["type"]
+    context, found = problem.get("ctx", {}), problem["input"]
+    if kind == "extra_forbidden":
+        return SettingError(key, "an unknown key", _allowed_keys(problem["loc"]))
+    if kind == "missing":
+        return SettingError(key, "nothing", "a value; this key is required")
+    if kind == "union_tag_not_found":
+        return SettingError(
+            f"{key}.kind", "nothing", "one of the kinds in `iclax list`"
+        )
+    if kind == "union_tag_invalid":
+        found, allowed = f'"{context["tag"]}"', context["expected_tags"]
+        return SettingError(f"{key}.kind", found, allowed.replace("'", '"'))
+    message = (
+        problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    )
+    return SettingError(key, _shown(found), message)
+
+
+def _key_of(location: tuple[int | str, ...]) -> str:
+    """`tasks.components[1].cov` from pydantic's location, without the union's tags."""
+    key = ""
+    for position, part in enumerate(location):
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif not _is_tag(location, position):
+            key += f".{part}" if key else part
+    return key
+
+
+_UNIONS = {"covariates", "query", "tasks"}
+_TYPE_NAMES = ("float", "str", "list[", "int")
+
+
+def _is_tag(location: tuple[int | str, ...], position: int) -> bool:
+    """Whether this part names a member of a union rather than a key of the file."""
+    if position == 0:
+        return False
+    before, part = location[position - 1], str(location[position])
+    in_union = before in _UNIONS and position == 1
+    in_component = isinstance(before, int) and location[position - 2] == "components"
+    in_type = position == len(location) - 1 and part.startswith(_TYPE_NAMES)
+    return in_union or in_component or in_type
+
+
+def _allowed_keys(location: tuple[int | str, ...]) -> str:
+    """The keys that the table at fault allows, nearest spelling first."""
+    from difflib import get_close_matches
+
+    fields = _fields_at(location[:-1])
+    close = get_close_matches(str(location[-1]), fields, n=1)
+    hint = f' (did you mean "{close[0]}"?)' if close else ""
+    return ", ".join(fields) + hint
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    from ._covariates import COVARIATE_TABLES
+    from ._tasks import TASK_TABLES
+
+    if not location:
+        return list(Setting.model_fields)
+    tables = COVARIATE_TABLES + TASK_TABLES
+    by_kind = {t.model_fields["kind"].annotation.__args__[0]: t for t in tables}
+    if location[-1] in by_kind:
+        extra = ["weight"] if "components" in location else []
+        return [*by_kind[location[-1]].model_fields, *extra]
+    annotation = Setting.model_fields[str(location[0])].annotation
+    return list(getattr(annotation, "model_fields", {}))
+
+
+def _shown(value: Any) -> str:
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

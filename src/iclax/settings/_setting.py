@@ -1,0 +1,77 @@
+"""A whole setting file, version 1."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr
+
+from ..prompts import PromptDistribution
+from ._base import Count, NonNegative, Positive, Table
+from ._covariates import CovariatesTable, DataTable
+from ._tasks import TasksTable
+
+
+class PromptTable(Table):
+    """The [prompt] table: context length n and label noise σ."""
+
+    context_length: Count
+    noise_std: NonNegative = 0.0
+
+
+class LinearAttentionTable(Table):
+    """Linear self-attention: W_K, W_Q, W_V and a read-out, random initialization."""
+
+    kind: Literal["linear_attention"] = "linear_attention"
+    heads: Count = 1
+    include_query: bool = False
+    parametrization: Literal["separate", "merged"] = "separate"
+    normalization: Literal["context", "none"] = "context"
+    init_scale: Positive = 0.3
+    reference: ClassVar[str] = "von Oswald et al. 2023; Mahankali et al. 2023"
+
+
+class TrainingTable(Table):
+    """The [training] table: Adam with a cosine schedule on fresh prompts every step."""
+
+    steps: Count = 5000
+    batch_size: Count = 1024
+    learning_rate: Positive = 1e-2
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
+    record_every: Count = 50
+
+
+class Setting(Table):
+    """Everything that `iclax theory` and `iclax run` need to know."""
+
+    version: Literal[1]
+    prompt: PromptTable
+    covariates: CovariatesTable
+    query: CovariatesTable | None = None
+    tasks: TasksTable
+    model: LinearAttentionTable = LinearAttentionTable()
+    training: TrainingTable = TrainingTable()
+    _base: Path = PrivateAttr(default=Path("."))
+
+    def at(self, base: Path) -> "Setting":
+        """The same setting, with relative paths taken from the folder `base`."""
+        self._base = base
+        return self
+
+    def prompts(self) -> PromptDistribution:
+        """The prompt distribution that the setting states."""
+        x = self.covariates.build(self._base)
+        query = None if self.query is None else self.query.build(self._base)
+        return PromptDistribution(
+            x,
+            self.tasks.build(x),
+            self.prompt.context_length,
+            float(self.prompt.noise_std),
+            query,
+        )
+
+    def labeled_rows(self):
+        """The real rows and labels of [covariates] kind = "data", or None."""
+        if not isinstance(self.covariates, DataTable):
+            return None
+        rows, labels = self.covariates.load(self._base)
+        return None if labels is None else (rows, labels)

@@ -1,0 +1,163 @@
+"""The [tasks] table: one class for each kind of task distribution."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from .. import tasks as laws
+from .._errors import SettingError
+from ..covariates import Covariates
+from ._base import Count, CovarianceSpec, NonNegative, Positive, Table, covariance
+
+
+def _task_covariance(spec: CovarianceSpec, key: str, x: Covariates) -> np.ndarray:
+    named: dict[str, Any] = {"identity": 1.0}
+    if spec == "inverse_covariates":
+        named["inverse_covariates"] = np.linalg.pinv(x.second_moment, hermitian=True)
+    elif isinstance(spec, str) and spec != "identity":
+        named["inverse_covariates"] = None
+    return covariance(spec, key, x.dim, named)
+
+
+class LinearTable(Table):
+    """f(x) = w·x with w ~ N(mean, cov)."""
+
+    kind: Literal["linear"]
+    cov: CovarianceSpec = "identity"
+    mean: list[float] | None = None
+    reference: ClassVar[str] = "Garg et al. 2022; Mahankali et al. 2023, Thms 1-2"
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states, for covariates `x`."""
+        mean = None if self.mean is None else np.array(self.mean, dtype=np.float64)
+        if mean is not None and len(mean) != x.dim:
+            raise SettingError(
+                f"{key}.mean", f"{len(mean)} numbers", f"{x.dim} numbers"
+            )
+        return laws.Linear(_task_covariance(self.cov, f"{key}.cov", x), mean)
+
+
+class ReluTable(Table):
+    """f(x) = relu(w·x), leaky with a slope, with a fair random sign if asked for."""
+
+    kind: Literal["relu"]
+    cov: CovarianceSpec = "identity"
+    slope: float = 0.0
+    random_sign: bool = False
+    reference: ClassVar[str] = "Mahankali et al. 2023, Thm 3"
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states, for covariates `x`."""
+        cov = _task_covariance(self.cov, f"{key}.cov", x)
+        return laws.ReluNeuron(cov, self.slope, self.random_sign)
+
+
+class TwoLayerReluTable(Table):
+    """f(x) = scale · width^(-1/2) Σ v_j relu(w_j·x), symmetric output weights v."""
+
+    kind: Literal["two_layer_relu"]
+    width: Count
+    cov: CovarianceSpec = "identity"
+    scale: Positive = 1.0
+    reference: ClassVar[str] = "Garg et al. 2022; Mahankali et al. 2023, Thm 3"
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states, for covariates `x`."""
+        cov = _task_covariance(self.cov, f"{key}.cov", x)
+        return laws.TwoLayerRelu(cov, self.width, self.scale)
+
+
+class GaussianProcessTable(Table):
+    """f from a Gaussian process with a squared-exponential kernel."""
+
+    kind: Literal["gaussian_process"]
+    length_scale: Positive
+    variance: Positive = 1.0
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states, for covariates `x`."""
+        return laws.GaussianProcess.rbf(x.dim, self.length_scale, self.variance)
+
+
+class PolynomialTable(Table):
+    """f(x) = Σ_p sqrt(c_p) <T_p, x⊗…⊗x>, random Gaussian T_p: kernel Σ c_p (x·x')^p."""
+
+    kind: Literal["polynomial"]
+    coefficients: dict[str, NonNegative]
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states, for covariates `x`."""
+        for degree in self.coefficients:
+            if not degree.isdigit() or int(degree) > 9:
+                raise SettingError(
+                    f"{key}.coefficients", f'the degree "{degree}"', "degrees 0 to 9"
+                )
+        return laws.Polynomial(x.dim, {int(p): c for p, c in self.coefficients.items()})
+
+
+class MixtureTable(Table):
+    """f comes from one of several task distributions; each component has a weight."""
+
+    kind: Literal["mixture"]
+    components: list["ComponentTable"] = Field(min_length=1)
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states, for covariates `x`."""
+        parts = [
+            component.build(x, f"{key}.components[{k}]")
+            for k, component in enumerate(self.components)
+        ]
+        return laws.Mixture(parts, [component.weight for component in self.components])
+
+
+class _Weighted(Table):
+    weight: Positive = 1.0
+
+
+class _LinearComponent(LinearTable, _Weighted): ...
+
+
+class _ReluComponent(ReluTable, _Weighted): ...
+
+
+class _TwoLayerReluComponent(TwoLayerReluTable, _Weighted): ...
+
+
+class _GaussianProcessComponent(GaussianProcessTable, _Weighted): ...
+
+
+class _PolynomialComponent(PolynomialTable, _Weighted): ...
+
+
+class _MixtureComponent(MixtureTable, _Weighted): ...
+
+
+ComponentTable = Annotated[
+    _LinearComponent
+    | _ReluComponent
+    | _TwoLayerReluComponent
+    | _GaussianProcessComponent
+    | _PolynomialComponent
+    | _MixtureComponent,
+    Field(discriminator="kind"),
+]
+TasksTable = Annotated[
+    LinearTable
+    | ReluTable
+    | TwoLayerReluTable
+    | GaussianProcessTable
+    | PolynomialTable
+    | MixtureTable,
+    Field(discriminator="kind"),
+]
+TASK_TABLES = (
+    LinearTable,
+    ReluTable,
+    TwoLayerReluTable,
+    GaussianProcessTable,
+    PolynomialTable,
+    MixtureTable,
+)
+MixtureTable.model_rebuild()
+_MixtureComponent.model_rebuild()
