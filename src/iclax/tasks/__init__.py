@@ -3,6 +3,7 @@
 from ._base import TaskDistribution as TaskDistribution
 from ._gaussian_process import GaussianProcess as GaussianProcess
 from ._linear import Linear as Linear
+from ._low_rank import LowRank as LowRank, principal_angles as principal_angles
 from ._mixture import Mixture as Mixture
 from ._neuron import ReluNeuron as ReluNeuron, TwoLayerRelu as TwoLayerRelu
 from ._polynomial import Polynomial as Polynomial

@@ -30,7 +30,9 @@ class Mixture(TaskDistribution):
                 "tasks.components", f"dimensions {sorted(dims)}", "one dimension"
             )
         object.__setattr__(self, "components", components)
-        object.__setattr__(self, "weights", _normalized(self.weights, len(components)))
+        object.__setattr__(
+            self, "weights", normalized_weights(self.weights, len(components))
+        )
 
     @property
     def dim(self) -> int:
@@ -43,7 +45,8 @@ class Mixture(TaskDistribution):
         return jax.lax.switch(jr.categorical(which_key, logits), branches, task_key, xs)
 
 
-def _normalized(weights: Any, count: int) -> Float[Array, " k"]:
+def normalized_weights(weights: Any, count: int) -> Float[Array, " k"]:
+    """`weights` scaled to sum 1; equal where None. Raises `SettingError`."""
     if weights is None:
         return np.full(count, 1 / count)
     weights = as_array(weights)

@@ -12,6 +12,7 @@ from ..covariates import Covariates, Gaussian
 from ..tasks import (
     GaussianProcess,
     Linear,
+    LowRank,
     Mixture,
     Polynomial,
     ReluNeuron,
@@ -58,8 +59,9 @@ def moments(tasks: TaskDistribution, covariates: Covariates) -> Moments:
     )
 
 
-@moments.register
-def _(tasks: Linear, covariates: Covariates) -> Moments:
+@moments.register(Linear)
+@moments.register(LowRank)
+def _(tasks: Linear | LowRank, covariates: Covariates) -> Moments:
     second = covariates.second_moment
     w = tasks.weight_second_moment
     xp = namespace(second, w)

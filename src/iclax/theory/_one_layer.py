@@ -7,7 +7,7 @@ from jaxtyping import Float
 from .._arrays import Array, namespace
 from .._errors import AssumptionError
 from ..prompts import PromptDistribution
-from ..tasks import Linear, Mixture, TaskDistribution
+from ..tasks import Linear, LowRank, Mixture, TaskDistribution
 from ._moments import Moments, moments
 
 
@@ -111,7 +111,7 @@ def best_plain_step(prompts: PromptDistribution) -> PlainStep:
 
 
 def _weight_second_moment(tasks: TaskDistribution) -> Float[Array, "d d"]:
-    if isinstance(tasks, Linear):
+    if isinstance(tasks, Linear | LowRank):
         return tasks.weight_second_moment
     if isinstance(tasks, Mixture):
         parts = [_weight_second_moment(component) for component in tasks.components]
