@@ -28,3 +28,7 @@ class Covariates(ABC):
     @abstractmethod
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         """`num` independent draws of x, one a row, as a JAX array."""
+
+    def sample_query(self, key: Any, xs: Float[Array, "n d"]) -> Float[Array, " d"]:
+        """One query, given the context's rows `xs`: here a fresh draw of x."""
+        return self.sample(key, 1)[0]

@@ -1,3 +1,4 @@
 """Prompts and the laws they are drawn from."""
 
 from ._prompt import Prompt as Prompt, PromptDistribution as PromptDistribution
+from ._query import RepeatedPoint as RepeatedPoint

@@ -10,6 +10,7 @@ from .._errors import SettingError
 from .._lazy import jnp, jr
 from ..covariates import Covariates
 from ..tasks import TaskDistribution
+from ._query import RepeatedPoint
 
 
 class Prompt(NamedTuple):
@@ -38,7 +39,7 @@ class PromptDistribution:
     tasks: TaskDistribution
     context_length: int
     noise_std: float = 0.0
-    query_covariates: Covariates | None = None
+    query_covariates: Covariates | RepeatedPoint | None = None
 
     def __post_init__(self):
         if self.covariates.dim != self.tasks.dim:
@@ -75,7 +76,7 @@ class PromptDistribution:
         n = self.context_length
         query_law = self.query_covariates or self.covariates
         xs = self.covariates.sample(x_key, n)
-        points = jnp.concatenate([xs, query_law.sample(q_key, 1)])
+        points = jnp.concatenate([xs, query_law.sample_query(q_key, xs)[None]])
         values = self.tasks.sample(task_key, points)
         labels = values + self.noise_std * jr.normal(noise_key, values.shape)
         return Prompt(xs, labels[:n], points[n], values[n], labels[n])

@@ -16,6 +16,11 @@ class TaskDistribution(ABC):
     def dim(self) -> int:
         """The dimension d of the covariates that f takes."""
 
+    @property
+    def binary(self) -> bool:
+        """Whether f takes only the values ±1, so that its natural loss is logistic."""
+        return False
+
     @abstractmethod
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
         """Draw one f and return its noiseless values f(x) at the rows of `xs`."""

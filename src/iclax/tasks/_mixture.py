@@ -38,6 +38,10 @@ class Mixture(TaskDistribution):
     def dim(self) -> int:
         return self.components[0].dim
 
+    @property
+    def binary(self) -> bool:
+        return all(component.binary for component in self.components)
+
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
         which_key, task_key = jr.split(key)
         logits = jnp.log(jnp.asarray(self.weights))

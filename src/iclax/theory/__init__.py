@@ -1,6 +1,11 @@
 """Exact results: float64 with NumPy arrays, differentiable with JAX arrays."""
 
+from . import _family_moments as _family_moments
 from ._moments import Moments as Moments, moments as moments
+from ._no_context import (
+    label_frequency_loss as label_frequency_loss,
+    no_context_loss as no_context_loss,
+)
 from ._one_layer import (
     PlainStep as PlainStep,
     PromptMoments as PromptMoments,
