@@ -1,0 +1,200 @@
+"""The compiled program: any number of steps of many runs, records included."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from ._plan import Plan, call
+
+# Records that one call of the program can hand back.
+CAPACITY = 128
+
+
+class RunState(NamedTuple):
+    """Everything a run needs to go on: one run here, a leading axis of runs outside."""
+
+    weights: PyTree
+    fixed: PyTree
+    optimizer: PyTree
+    average: PyTree
+    key: Key[Array, ""]
+    hyper: dict[str, Any]
+    loss_sum: Float[Array, ""]
+    active: Bool[Array, ""]
+    diverged: Bool[Array, ""]
+    ended: Int[Array, ""]
+
+
+class Records(NamedTuple):
+    """What a call of the program recorded: `count` valid rows."""
+
+    values: dict[str, Float[Array, " capacity"]]
+    count: Int[Array, ""]
+
+
+def run_key(seed: Int[Array, ""]) -> Key[Array, ""]:
+    """The key of a run; update t (from 1) draws from `fold_in(run_key(seed), t)`."""
+    return jr.key(seed)
+
+
+class Program:
+    """One run of a plan: `start` makes its state, `advance` takes it on."""
+
+    def __init__(self, plan: Plan, hyper: dict[str, Any]):
+        self._plan = plan
+        model = eqx.filter_eval_shape(self._model, jr.key(0), hyper)
+        # Functions and other leaves that are not arrays are the same in every run.
+        self._static = eqx.filter(model, _is_array, inverse=True)
+
+    def _model(self, key: Key[Array, ""], hyper: dict[str, Any]) -> PyTree:
+        return call(self._plan.init, jr.fold_in(key, 0), hyper=hyper)
+
+    def start(self, key: Key[Array, ""], hyper: dict[str, Any]) -> RunState:
+        """The state of one run before its first update."""
+        plan = self._plan
+        arrays = eqx.filter(self._model(key, hyper), eqx.is_array)
+        weights, fixed = eqx.partition(arrays, _trainable(plan, arrays))
+        return RunState(
+            weights,
+            fixed,
+            plan.transformation(hyper).init(weights),
+            weights if plan.average else None,
+            key,
+            hyper,
+            jnp.zeros(()),
+            jnp.array(True),
+            jnp.array(False),
+            jnp.array(plan.steps, jnp.int32),
+        )
+
+    def model(self, state: RunState, weights: PyTree) -> PyTree:
+        """The model with these weights."""
+        return eqx.combine(weights, state.fixed, self._static)
+
+    def advance(
+        self,
+        state: RunState,
+        data: PyTree,
+        start: Int[Array, ""],
+        end: Int[Array, ""],
+    ) -> tuple[RunState, Records]:
+        """One run from `start` updates to `end`, stopping for each record between."""
+        plan = self._plan
+        blank = jax.eval_shape(lambda s: self._measure(s, data, start, end), state)
+        values = {k: jnp.zeros(CAPACITY, v.dtype) for k, v in blank[1].items()}
+
+        def unfinished(carry):
+            return carry[1] < end
+
+        def segment(carry):
+            state, done, records = carry
+            boundary = (done // plan.record_every + 1) * plan.record_every
+            stop = jnp.minimum(jnp.minimum(boundary, plan.steps), end)
+            state = lax.fori_loop(
+                done + 1,
+                stop + 1,
+                lambda t, s: self._step(t, s, data),
+                state,
+            )
+            due = (stop == boundary) | (stop == plan.steps)
+            state, found = lax.cond(
+                due,
+                lambda s: self._measure(s, data, stop, boundary),
+                lambda s: (s, {k: jnp.zeros((), v.dtype) for k, v in blank[1].items()}),
+                state,
+            )
+            rows = {
+                k: v.at[records.count].set(found[k]) for k, v in records.values.items()
+            }
+            return state, stop, Records(rows, records.count + due)
+
+        first = (state, start, Records(values, jnp.zeros((), jnp.int32)))
+        state, _, records = lax.while_loop(unfinished, segment, first)
+        return state, records
+
+    def _step(self, step: Int[Array, ""], state: RunState, data: PyTree) -> RunState:
+        plan = self._plan
+        objective = self._objective(step, state, data)
+        value, gradient = jax.value_and_grad(objective)(state.weights)
+        updates, optimizer = plan.transformation(state.hyper).update(
+            gradient,
+            state.optimizer,
+            state.weights,
+            value=value,
+            grad=gradient,
+            value_fn=objective,
+        )
+        good = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(updates))
+        good = good & (value <= plan.diverged_above)
+        weights = optax.apply_updates(state.weights, updates)
+        average = state.average
+        if plan.average is not None:
+            average = plan.average.update(average, weights, step, plan.steps)
+        moved = state._replace(weights=weights, optimizer=optimizer, average=average)
+        kept = _where(state.active & good, moved, state)
+        lost = state.active & ~good
+        return kept._replace(
+            loss_sum=state.loss_sum + value.astype(state.loss_sum.dtype),
+            active=state.active & good,
+            diverged=state.diverged | lost,
+            ended=jnp.where(lost, step, state.ended),
+        )
+
+    def _objective(
+        self, step: Int[Array, ""], state: RunState, data: PyTree
+    ) -> Callable[[PyTree], Float[Array, ""]]:
+        plan = self._plan
+        key = jr.fold_in(state.key, step)
+        offered: dict[str, Any] = {"hyper": state.hyper, "data": data, "step": step}
+        if plan.curriculum is not None:
+            offered["stage"] = plan.curriculum(step)
+
+        def objective(weights: PyTree) -> Float[Array, ""]:
+            return call(plan.loss, self.model(state, weights), key, **offered)
+
+        return objective
+
+    def _measure(self, state, data, stop, boundary):
+        plan = self._plan
+        count = stop - (boundary - plan.record_every)
+        values = {"loss": state.loss_sum / count}
+        if plan.watch is not None:
+            model = self.model(state, state.weights)
+            watched = call(plan.watch, model, hyper=state.hyper, data=data, step=stop)
+            values |= {name: jnp.asarray(value) for name, value in watched.items()}
+        reached = jnp.array(False)
+        if plan.target is not None:
+            reached = state.active & (values[plan.target.name] <= plan.target.below)
+        state = state._replace(
+            loss_sum=jnp.zeros_like(state.loss_sum),
+            active=state.active & ~reached,
+            ended=jnp.where(reached, stop, state.ended),
+        )
+        return state, values
+
+
+def _trainable(plan: Plan, arrays: PyTree) -> PyTree:
+    floats = jax.tree.map(eqx.is_inexact_array, arrays)
+    if plan.trainable is None:
+        return floats
+    return jax.tree.map(lambda a, b: a and bool(b), floats, plan.trainable(arrays))
+
+
+def _where(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
+    def pick(a, b):
+        if jnp.issubdtype(b.dtype, jax.dtypes.prng_key):
+            return b
+        return jnp.where(condition, a.astype(b.dtype), b)
+
+    return jax.tree.map(pick, new, old)
+
+
+def _is_array(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)

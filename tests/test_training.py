@@ -1,0 +1,175 @@
+"""The training engine: what it computes, whatever the grouping of runs and calls."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+from iclax._errors import SettingError
+from iclax.training import SGD, Adam, Average, Diverged, Target, train
+
+TRUTH = jnp.array([1.0, -2.0, 0.5])
+
+
+def init(key):
+    return {"w": jr.normal(key, (3,))}
+
+
+def loss(model, key):
+    draw = jr.normal(key, (16, 4))
+    xs, noise = draw[:, :3], draw[:, 3]
+    return jnp.mean((xs @ (model["w"] - TRUTH) - 0.1 * noise) ** 2)
+
+
+def watch(model):
+    return {"risk": jnp.sum((model["w"] - TRUTH) ** 2)}
+
+
+def by_hand(seed, steps, optimizer):
+    """The same training as a plain loop over optax."""
+    key = jr.key(seed)
+    model = init(jr.fold_in(key, 0))
+    state, losses, risks = optimizer.init(model), [], []
+    for t in range(1, steps + 1):
+        value, gradient = jax.value_and_grad(loss)(model, jr.fold_in(key, t))
+        updates, state = optimizer.update(gradient, state, model)
+        model = optax.apply_updates(model, updates)
+        losses.append(float(value))
+        risks.append(float(watch(model)["risk"]))
+    return model, np.array(losses), np.array(risks)
+
+
+def test_equals_a_plain_optax_loop():
+    result = train(
+        init,
+        loss,
+        steps=7,
+        seeds=[3, 5],
+        optimizer=Adam(0.1),
+        watch=watch,
+        record_every=3,
+    )
+    assert list(result.steps) == [3, 6, 7]
+    for run, seed in enumerate([3, 5]):
+        model, losses, risks = by_hand(seed, 7, optax.adam(0.1))
+        np.testing.assert_allclose(result.model_of(run)["w"], model["w"], rtol=1e-12)
+        means = [losses[:3].mean(), losses[3:6].mean(), losses[6]]
+        np.testing.assert_allclose(result.history["loss"][run], means, rtol=1e-12)
+        np.testing.assert_allclose(
+            result.history["risk"][run], risks[[2, 5, 6]], rtol=1e-12
+        )
+
+
+def test_a_run_does_not_depend_on_the_others_or_on_their_grouping():
+    options = dict(steps=20, optimizer=Adam(0.05), record_every=5)
+    together = train(init, loss, seeds=[0, 1, 2, 3, 4], **options)
+    chunked = train(init, loss, seeds=[0, 1, 2, 3, 4], seed_batch=2, **options)
+    alone = train(init, loss, seeds=[3], **options)
+    np.testing.assert_allclose(chunked.model["w"], together.model["w"], rtol=1e-12)
+    np.testing.assert_allclose(alone.model["w"][0], together.model["w"][3], rtol=1e-12)
+
+
+def test_hyper_parameters_vary_beside_the_seeds():
+    rates = [0.01, 0.1]
+    result = train(
+        init,
+        loss,
+        steps=5,
+        seeds=[2, 2],
+        optimizer=SGD(),
+        record_every=5,
+        hyper={"learning_rate": rates},
+    )
+    for run, rate in enumerate(rates):
+        model, *_ = by_hand(2, 5, optax.sgd(rate))
+        np.testing.assert_allclose(result.model_of(run)["w"], model["w"], rtol=1e-12)
+
+
+def test_divergence_is_reported_with_step_and_rate_and_keeps_the_last_good_weights():
+    def explode(model, key):
+        return jnp.sum(model["w"] ** 4)
+
+    with pytest.raises(Diverged) as caught:
+        train(init, explode, steps=100, seeds=[1], optimizer=SGD(3.0), record_every=10)
+    error = caught.value
+    assert 1 < error.step < 100 and error.learning_rate == 3.0 and error.seed == 1
+    weights = error.result.model["w"]
+    assert np.all(np.isfinite(weights)) and not np.isfinite(jnp.sum(weights**4) ** 3)
+    assert "step" in str(error) and "3" in str(error)
+
+
+def test_a_diverged_run_leaves_the_others_alone():
+    options = dict(steps=30, record_every=10, optimizer=SGD())
+    both = train(
+        init,
+        loss,
+        seeds=[0, 0],
+        hyper={"learning_rate": [0.1, 1e9]},
+        on_divergence="keep",
+        **options,
+    )
+    good = train(init, loss, seeds=[0], hyper={"learning_rate": [0.1]}, **options)
+    assert list(both.diverged) == [False, True]
+    np.testing.assert_allclose(both.model["w"][0], good.model["w"][0], rtol=1e-12)
+    assert np.all(np.isfinite(both.model["w"]))
+
+
+def test_a_target_ends_each_run_by_itself():
+    result = train(
+        init,
+        loss,
+        steps=200,
+        seeds=range(6),
+        optimizer=SGD(0.05),
+        watch=watch,
+        record_every=1,
+        target=Target("risk", below=0.05),
+    )
+    for run, ended in enumerate(result.ended):
+        risks = result.history["risk"][run]
+        assert risks[ended - 1] <= 0.05 < risks[ended - 2]
+        assert np.all(risks[ended:] == risks[ended - 1])
+    assert len(set(result.ended)) > 1 and len(result.steps) == max(result.ended)
+
+
+@pytest.mark.parametrize("average", [Average(last=0.5), Average(decay=0.9)])
+def test_averages_of_the_weights(average):
+    result = train(
+        init,
+        loss,
+        steps=11,
+        seeds=[4],
+        optimizer=SGD(0.1),
+        average=average,
+    )
+    path = []
+    for steps in range(1, 12):
+        path.append(np.asarray(by_hand(4, steps, optax.sgd(0.1))[0]["w"]))
+    if average.decay is None:
+        expected = np.mean(path[6:], axis=0)  # floor(11/2) = 5 last ones
+    else:
+        expected = np.asarray(init(jr.fold_in(jr.key(4), 0))["w"])
+        for t, weights in enumerate(path, start=1):
+            beta = min(0.9, (1 + t) / (10 + t))
+            expected = beta * expected + (1 - beta) * weights
+    np.testing.assert_allclose(result.averaged_of(0)["w"], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "wrong, key",
+    [
+        (dict(steps=0), "steps"),
+        (dict(seeds=[]), "seeds"),
+        (dict(seeds=[-1]), "seeds"),
+        (dict(record_every=0), "record_every"),
+        (dict(hyper={"learning_rate": [0.1, 0.2]}), "hyper.learning_rate"),
+        (dict(on_divergence="ignore"), "on_divergence"),
+    ],
+)
+def test_wrong_sizes_are_refused_by_name(wrong, key):
+    right = dict(steps=3, seeds=[0], optimizer=Adam())
+    with pytest.raises(SettingError) as caught:
+        train(init, loss, **(right | wrong))
+    assert caught.value.key == key
