@@ -7,23 +7,10 @@ from typing import Any
 import numpy as np
 
 
-def plain(value: Any) -> Any:
-    """Arrays and NumPy scalars as what JSON can hold, at full precision."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on standard output."""
+    from ..runs import plain
+
     print(json.dumps(plain(value), ensure_ascii=False))
 
 

@@ -1,6 +1,18 @@
-"""One declarative recipe per paper."""
+"""One declarative recipe per paper, and the comparison they are made of."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._recipe import Recipe
 
 
-def recipes() -> dict[str, tuple[str, str]]:
-    """Name -> (one line, reference) of every recipe; found by listing this folder."""
-    return {}
+def recipe_names() -> list[str]:
+    """The names of all recipes: the public modules of this folder."""
+    return [m.name for m in iter_modules(__path__) if not m.name.startswith("_")]
+
+
+def load_recipe(name: str) -> "Recipe":
+    """The recipe of that name."""
+    return import_module(f"{__name__}.{name}").RECIPE

@@ -1,1 +1,11 @@
-"""report."""
+"""Reports: sections of tables, figures and verdicts, as HTML and as text."""
+
+from ._format import cell as cell, with_error as with_error
+from ._html import write_html as write_html
+from ._section import (
+    Figure as Figure,
+    Section as Section,
+    Table as Table,
+    Verdict as Verdict,
+)
+from ._text import sections_text as sections_text, table_text as table_text

@@ -24,20 +24,26 @@ class LinearAttentionTable(Table):
     kind: Literal["linear_attention"] = "linear_attention"
     heads: Count = 1
     include_query: bool = False
-    parametrization: Literal["separate", "merged"] = "separate"
+    parametrization: Literal["separate", "low_rank", "merged", "merged_columns"] = (
+        "separate"
+    )
     normalization: Literal["context", "none"] = "context"
     init_scale: Positive = 0.3
     reference: ClassVar[str] = "von Oswald et al. 2023; Mahankali et al. 2023"
 
 
 class TrainingTable(Table):
-    """The [training] table: Adam with a cosine schedule on fresh prompts every step."""
+    """The [training] table: Adam with a cosine schedule on fresh prompts every step.
+
+    The weights are averaged over the last fraction `average_last` of the steps.
+    """
 
     steps: Count = 5000
     batch_size: Count = 1024
     learning_rate: Positive = 1e-2
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
     record_every: Count = 50
+    average_last: Annotated[float, Field(ge=0, lt=1)] = 0.25
 
 
 class Setting(Table):

@@ -1,6 +1,11 @@
 """Exact results: float64 with NumPy arrays, differentiable with JAX arrays."""
 
 from . import _family_moments as _family_moments
+from ._layer_form import (
+    gd_form_reason as gd_form_reason,
+    is_rotation_invariant as is_rotation_invariant,
+    is_sign_symmetric as is_sign_symmetric,
+)
 from ._moments import Moments as Moments, moments as moments
 from ._no_context import (
     label_frequency_loss as label_frequency_loss,

@@ -1,0 +1,44 @@
+"""What a comparison must satisfy before it says that theory holds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Check:
+    """One measured `value` held against a `limit`; `text` says what it is."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    text: str
+
+
+def at_most(name: str, value: float, limit: float, text: str) -> Check:
+    """Passes if `value` ≤ `limit`."""
+    return Check(name, float(value), float(limit), bool(value <= limit), text)
+
+
+def at_least(name: str, value: float, limit: float, text: str) -> Check:
+    """Passes if `value` ≥ `limit`."""
+    return Check(name, float(value), float(limit), bool(value >= limit), text)
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """How closely a trained layer must meet theory (fractions, and standard errors).
+
+    `gamma`: ‖Γ_learned − Γ*‖/‖Γ*‖; `risk`: excess over the exact minimum; `blocks`:
+    what theory says vanishes, against the rest; `gap`: RMS distance of predictions;
+    `errors`: standard errors between simulated and exact risk.
+    """
+
+    gamma: float = 0.01
+    risk: float = 0.005
+    blocks: float = 0.01
+    gap: float = 0.02
+    errors: float = 3.0
+
+
+LAPTOP = Tolerances()
+TOY = Tolerances(gamma=0.1, risk=0.05, blocks=0.1, gap=0.15, errors=4.0)
