@@ -1,6 +1,11 @@
 """Exact results: float64 with NumPy arrays, differentiable with JAX arrays."""
 
 from . import _family_moments as _family_moments
+from ._adapters import (
+    adapter_rank as adapter_rank,
+    adapter_risks as adapter_risks,
+    adapter_update as adapter_update,
+)
 from ._layer_form import (
     gd_form_reason as gd_form_reason,
     is_rotation_invariant as is_rotation_invariant,
@@ -22,3 +27,12 @@ from ._one_layer import (
     risk_from_moments as risk_from_moments,
     zero_risk as zero_risk,
 )
+from ._subspaces import (
+    angle_risks as angle_risks,
+    context_length_risks as context_length_risks,
+    off_span_risk as off_span_risk,
+    orthogonal_basis as orthogonal_basis,
+    single_subspace_risk as single_subspace_risk,
+    union_risk as union_risk,
+)
+from ._task_risk import TaskRisk as TaskRisk, task_risk as task_risk
