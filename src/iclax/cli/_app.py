@@ -6,6 +6,7 @@ import tyro
 
 from .._errors import IclaxError
 from ._list import list_
+from ._plateau import plateau
 from ._theory import theory
 
 
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     app = tyro.extras.SubcommandApp()
     app.command(theory, name="theory")
     app.command(list_, name="list")
+    app.command(plateau, name="plateau")
     try:
         app.cli(
             prog="iclax",

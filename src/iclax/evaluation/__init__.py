@@ -1,5 +1,20 @@
 """Answers by simulation: every number comes with its standard error."""
 
+from ._bootstrap import (
+    Interval as Interval,
+    bootstrap as bootstrap,
+    bootstrap_ratio as bootstrap_ratio,
+)
+from ._change_points import segments as segments
+from ._curves import Curves as Curves, load_curves as load_curves
+from ._plateau import (
+    PlateauTimes as PlateauTimes,
+    censored_interval as censored_interval,
+    change_point as change_point,
+    first_below as first_below,
+    half_drop as half_drop,
+    plateau_times as plateau_times,
+)
 from ._risk import (
     Estimate as Estimate,
     simulate_gap as simulate_gap,

@@ -1,0 +1,84 @@
+"""Uncertainty over a handful of runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .._errors import SettingError
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic over `count` runs with its percentile-bootstrap interval.
+
+    `censored` runs had not reached their event: they enter with the last step, which
+    makes `value` a lower bound.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+    censored: int = 0
+
+    def __str__(self) -> str:
+        sign = "≥ " if self.censored else ""
+        return f"{sign}{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def bootstrap(
+    values: Float[np.ndarray, " runs"] | Any,
+    *,
+    statistic: Callable[..., Any] = np.mean,
+    level: float = 0.95,
+    resamples: int = 4000,
+    seed: int = 0,
+) -> Interval:
+    """`statistic` of the `values`, one per run, with its bootstrap interval.
+
+    Runs are resampled with replacement; with fewer than about 10 runs the interval is
+    somewhat too narrow (at 5 runs a 95 % interval covers about 85-90 %).
+    """
+    values = _checked(values)
+    draws = _resampled(values, resamples, seed)
+    low, high = _quantiles(statistic(draws, axis=1), level)
+    return Interval(float(statistic(values)), low, high, len(values))
+
+
+def bootstrap_ratio(
+    first: Float[np.ndarray, " runs"] | Any,
+    second: Float[np.ndarray, " runs"] | Any,
+    *,
+    level: float = 0.95,
+    resamples: int = 4000,
+    seed: int = 0,
+) -> Interval:
+    """The ratio of geometric means, `first` over `second`, two independent sets of
+    positive values, with its bootstrap interval."""
+    first, second = np.log(_checked(first)), np.log(_checked(second))
+    up, down = _resampled(first, resamples, seed), _resampled(second, resamples, ~seed)
+    low, high = _quantiles(np.exp(up.mean(axis=1) - down.mean(axis=1)), level)
+    value = float(np.exp(first.mean() - second.mean()))
+    return Interval(value, low, high, min(len(first), len(second)))
+
+
+def _checked(values: Any) -> Float[np.ndarray, " runs"]:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values)):
+        raise SettingError("values", f"{values}", "finite numbers, one per run")
+    return values
+
+
+def _resampled(
+    values: Float[np.ndarray, " runs"], resamples: int, seed: int
+) -> Float[np.ndarray, "resamples runs"]:
+    generator = np.random.default_rng(seed % 2**32)
+    return values[generator.integers(0, len(values), (resamples, len(values)))]
+
+
+def _quantiles(draws: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
