@@ -20,3 +20,4 @@ from ._risk import (
     simulate_gap as simulate_gap,
     simulate_risks as simulate_risks,
 )
+from ._rows import simulate_row_risks as simulate_row_risks

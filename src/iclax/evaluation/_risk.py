@@ -47,7 +47,7 @@ def simulate_risks(
             for name, predictor in predictors.items()
         }
 
-    return _average(errors, prompts, num_prompts, key, batch_size)
+    return average_terms(errors, jax.vmap(prompts.sample), num_prompts, key, batch_size)
 
 
 def simulate_gap(
@@ -67,24 +67,25 @@ def simulate_gap(
         value = reference(prompt)
         return {"gap": (predictor(prompt) - value) ** 2, "size": value**2}
 
-    found = _average(terms, prompts, num_prompts, key, 4096)
+    found = average_terms(terms, jax.vmap(prompts.sample), num_prompts, key, 4096)
     return float(np.sqrt(found["gap"].mean / max(found["size"].mean, 1e-300)))
 
 
-def _average(
+def average_terms(
     terms: Callable[[Prompt], dict[str, Any]],
-    prompts: PromptDistribution,
+    sample_batch: Callable[[Any], Prompt],
     num_prompts: int,
     key: Any,
     batch_size: int,
 ) -> dict[str, Estimate]:
+    """Means of `terms(prompt)` over prompts from `sample_batch(keys)`, with errors."""
     batch_size = min(batch_size, num_prompts)
     num_batches = -(-num_prompts // batch_size)
 
     @jax.jit
     def run(keys: Any) -> Any:
         def one_batch(batch_key: Any) -> Any:
-            batch = jax.vmap(prompts.sample)(jr.split(batch_key, batch_size))
+            batch = sample_batch(jr.split(batch_key, batch_size))
             values = jax.vmap(terms)(batch)
             return jax.tree.map(lambda v: (jnp.mean(v), jnp.mean(v**2)), values)
 

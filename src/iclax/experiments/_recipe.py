@@ -68,6 +68,7 @@ class Outcome:
 
     folder: Path
     sections: tuple[Section, ...]
+    data: Mapping[str, dict[str, Any]]
     reused: tuple[str, ...]
 
     @property
@@ -107,7 +108,7 @@ def run_recipe(
         **versions(),
     }
     _write_report(recipe, sections, facts, folder)
-    return Outcome(folder, sections, tuple(reused))
+    return Outcome(folder, sections, data, tuple(reused))
 
 
 def _write_report(

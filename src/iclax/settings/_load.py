@@ -37,7 +37,9 @@ def parse_setting(document: dict[str, Any], base: Path = Path(".")) -> Setting:
 
 
 def _in_plain_words(error: ValidationError) -> SettingError:
-    problem = error.errors()[0]
+    # A misspelled key is also a missing one: the misspelling is what helps.
+    problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
+    problem = problems[0]
     key, kind = _key_of(problem["loc"]), problem["type"]
     context, found = problem.get("ctx", {}), problem["input"]
     if kind == "extra_forbidden":
