@@ -17,6 +17,11 @@ class Covariates(ABC):
         """The dimension d of x."""
 
     @property
+    def symmetric(self) -> bool:
+        """Whether x and −x are equal in law."""
+        return True
+
+    @property
     @abstractmethod
     def second_moment(self) -> Float[Array, "d d"]:
         """Λ = E[x xᵀ], not centered (the covariance where x has mean zero)."""
@@ -24,6 +29,12 @@ class Covariates(ABC):
     @abstractmethod
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         """$E[x x^T A x x^T]$ for a symmetric matrix `a`."""
+
+    @abstractmethod
+    def sixth_moment(
+        self, a: Float[Array, "d d"], b: Float[Array, "d d"]
+    ) -> Float[Array, "d d"]:
+        """$E[x x^T (x^T A x)(x^T B x)]$ for symmetric matrices `a` and `b`."""
 
     @abstractmethod
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:

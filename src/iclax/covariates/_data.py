@@ -42,13 +42,26 @@ class Data(Covariates):
         return self.rows.shape[1]
 
     @property
+    def symmetric(self) -> bool:
+        return False
+
+    @property
     def second_moment(self) -> Float[Array, "d d"]:
         return self.rows.T @ self.rows / len(self.rows)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         xp = namespace(a)
         forms = xp.sum((self.rows @ a) * self.rows, axis=1)
-        return (self.rows.T * forms) @ self.rows / len(self.rows)
+        return (self.rows.T * forms[None, :]) @ self.rows / len(self.rows)
+
+    def sixth_moment(
+        self, a: Float[Array, "d d"], b: Float[Array, "d d"]
+    ) -> Float[Array, "d d"]:
+        xp = namespace(a, b)
+        first = xp.sum((self.rows @ a) * self.rows, axis=1)
+        second = xp.sum((self.rows @ b) * self.rows, axis=1)
+        weights = (first * second)[None, :]
+        return (self.rows.T * weights) @ self.rows / len(self.rows)
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         rows = jnp.asarray(self.rows)

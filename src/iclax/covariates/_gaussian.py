@@ -17,6 +17,22 @@ def isserlis(cov: Float[Array, "d d"], a: Float[Array, "d d"]) -> Float[Array, "
     return 2 * cov @ a @ cov + xp.trace(a @ cov) * cov
 
 
+def isserlis_sixth(
+    cov: Float[Array, "d d"], a: Float[Array, "d d"], b: Float[Array, "d d"]
+) -> Float[Array, "d d"]:
+    r"""$E[x x^T (x^T A x)(x^T B x)]$ for x ~ N(0, Λ): the fifteen pairings of x."""
+    xp = namespace(cov, a, b)
+    left, right = cov @ a, cov @ b
+    first, second = xp.trace(left), xp.trace(right)
+    both = left @ right @ cov
+    return (
+        (first * second + 2 * xp.sum(left * right.T)) * cov
+        + 2 * first * right @ cov
+        + 2 * second * left @ cov
+        + 4 * (both + both.T)
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Gaussian(Covariates):
     """x ~ N(0, `cov`); `cov` is a diagonal or a full positive semi-definite matrix."""
@@ -37,6 +53,11 @@ class Gaussian(Covariates):
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return isserlis(self.cov, a)
 
+    def sixth_moment(
+        self, a: Float[Array, "d d"], b: Float[Array, "d d"]
+    ) -> Float[Array, "d d"]:
+        return isserlis_sixth(self.cov, a, b)
+
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         root = jnp.asarray(square_root(self.cov))
         return jr.normal(key, (num, self.dim)) @ root
@@ -47,7 +68,8 @@ class StudentT(Covariates):
     """Multivariate Student t with covariance `cov` and `degrees` of freedom above 4.
 
     An elliptical law: x = sqrt((ν − 2)/χ²_ν) z with z ~ N(0, `cov`), so that
-    E[x xᵀ A x xᵀ] is the Gaussian one times (ν − 2)/(ν − 4).
+    E[x xᵀ A x xᵀ] is the Gaussian one times (ν − 2)/(ν − 4), and the sixth moment times
+    (ν − 2)²/((ν − 4)(ν − 6)).
     """
 
     cov: Float[Array, "d d"] | Any
@@ -69,13 +91,25 @@ class StudentT(Covariates):
         return self.cov
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
-        if not self.degrees > 4:
-            raise AssumptionError(
-                f"the fourth moment of Student t covariates (degrees = {self.degrees})",
-                "more than 4 degrees of freedom (it is infinite otherwise)",
-                "set covariates.degrees above 4",
-            )
+        self._check_degrees(4, "fourth")
         return (self.degrees - 2) / (self.degrees - 4) * isserlis(self.cov, a)
+
+    def sixth_moment(
+        self, a: Float[Array, "d d"], b: Float[Array, "d d"]
+    ) -> Float[Array, "d d"]:
+        self._check_degrees(6, "sixth")
+        nu = self.degrees
+        factor = (nu - 2) ** 2 / ((nu - 4) * (nu - 6))
+        return factor * isserlis_sixth(self.cov, a, b)
+
+    def _check_degrees(self, least: int, moment: str) -> None:
+        if not self.degrees > least:
+            raise AssumptionError(
+                f"the {moment} moment of Student t covariates "
+                f"(degrees = {self.degrees})",
+                f"more than {least} degrees of freedom (it is infinite otherwise)",
+                f"set covariates.degrees above {least}",
+            )
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         normal_key, chi_key = jr.split(key)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from .._arrays import Array, as_covariance, namespace, square_root
 from .._lazy import jnp, jr
 from ._base import Covariates
+from ._gaussian import isserlis_sixth
 
 
 def independent_fourth_moment(
@@ -22,6 +23,39 @@ def independent_fourth_moment(
     b = root.T @ a @ root
     eye = xp.eye(b.shape[0])
     inner = 2 * b + xp.trace(b) * eye + (kurtosis - 3) * (b * eye)
+    return root @ inner @ root.T
+
+
+def independent_sixth_moment(
+    root: Float[Array, "d d"],
+    kurtosis: float,
+    sixth: float,
+    a: Float[Array, "d d"],
+    b: Float[Array, "d d"],
+) -> Float[Array, "d d"]:
+    r"""$E[x x^T (x^T A x)(x^T B x)]$ for x = S z as above, $E z_i^6$ = `sixth`.
+
+    The Gaussian value, plus (κ − 3) for each way to put four of the six factors on one
+    coordinate, plus the sixth cumulant $E z^6 - 15 \kappa + 30$ for all six.
+    """
+    xp = namespace(root, a, b)
+    a, b = root.T @ a @ root, root.T @ b @ root
+    eye = xp.eye(a.shape[0])
+    first, second = a * eye, b * eye
+    crossed = 2 * (a @ second + b @ first)
+    four = (
+        xp.sum(first * second) * eye
+        + xp.trace(a) * second
+        + xp.trace(b) * first
+        + crossed
+        + crossed.T
+        + 4 * (a @ b) * eye
+    )
+    inner = (
+        isserlis_sixth(eye, a, b)
+        + (kurtosis - 3) * four
+        + (sixth - 15 * kurtosis + 30) * first * second
+    )
     return root @ inner @ root.T
 
 
@@ -44,6 +78,12 @@ class Uniform(Covariates):
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return independent_fourth_moment(square_root(self.cov), 9 / 5, a)
+
+    def sixth_moment(
+        self, a: Float[Array, "d d"], b: Float[Array, "d d"]
+    ) -> Float[Array, "d d"]:
+        root = square_root(self.cov)
+        return independent_sixth_moment(root, 9 / 5, 27 / 7, a, b)
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         root = jnp.asarray(square_root(self.cov))
@@ -70,6 +110,12 @@ class Rademacher(Covariates):
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return independent_fourth_moment(square_root(self.cov), 1.0, a)
+
+    def sixth_moment(
+        self, a: Float[Array, "d d"], b: Float[Array, "d d"]
+    ) -> Float[Array, "d d"]:
+        root = square_root(self.cov)
+        return independent_sixth_moment(root, 1.0, 1.0, a, b)
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         root = jnp.asarray(square_root(self.cov))

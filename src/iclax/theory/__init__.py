@@ -6,12 +6,23 @@ from ._adapters import (
     adapter_risks as adapter_risks,
     adapter_update as adapter_update,
 )
+from ._full_attention import (
+    Attention as Attention,
+    AttentionMoments as AttentionMoments,
+    attention_moments as attention_moments,
+    attention_risk as attention_risk,
+    effective_preconditioner as effective_preconditioner,
+    gd_attention as gd_attention,
+    risk_from_attention_moments as risk_from_attention_moments,
+)
 from ._layer_form import (
     gd_form_reason as gd_form_reason,
     is_rotation_invariant as is_rotation_invariant,
     is_sign_symmetric as is_sign_symmetric,
 )
 from ._moments import Moments as Moments, moments as moments
+from ._moments_query import QueryMoments as QueryMoments, query_moments as query_moments
+from ._moments_token import TokenMoments as TokenMoments, token_moments as token_moments
 from ._no_context import (
     label_frequency_loss as label_frequency_loss,
     no_context_loss as no_context_loss,

@@ -81,14 +81,14 @@ def _(tasks: Mixture, covariates: Covariates) -> Moments:
 
 @moments.register
 def _(tasks: ReluNeuron, covariates: Covariates) -> Moments:
-    cov = _gaussian_covariance(tasks, covariates)
-    return _relu_moments(tasks.cov, cov, tasks.slope)
+    check_symmetric(tasks, covariates)
+    return _relu_moments(tasks.cov, covariates, tasks.slope)
 
 
 @moments.register
 def _(tasks: TwoLayerRelu, covariates: Covariates) -> Moments:
-    cov = _gaussian_covariance(tasks, covariates)
-    return _relu_moments(tasks.cov, cov, 0.0).scaled(tasks.scale**2)
+    check_symmetric(tasks, covariates)
+    return _relu_moments(tasks.cov, covariates, 0.0).scaled(tasks.scale**2)
 
 
 @moments.register
@@ -128,19 +128,33 @@ def _gaussian_covariance(
     )
 
 
-def _relu_moments(
-    c: Float[Array, "d d"], cov: Float[Array, "d d"], slope: float
-) -> Moments:
-    r"""Leaky ReLU neuron with w ~ N(0, `c`) and x ~ N(0, `cov`), by Stein's lemma.
+def check_symmetric(tasks: TaskDistribution, covariates: Covariates) -> None:
+    """Refuse covariates for which x and −x differ in law."""
+    if not covariates.symmetric:
+        raise AssumptionError(
+            f"exact theory for {type(tasks).__name__} tasks",
+            f"covariates symmetric in law (found {type(covariates).__name__})",
+            "take a symmetric law of the covariates, or linear tasks",
+        )
 
-    $U = \frac{(1+a)^2}{4} \Lambda C \Lambda$,
-    $V = \frac{1+a^2}{2} (2 \Lambda C \Lambda + tr(C \Lambda) \Lambda)$, $P =
-    \frac{1+a^2}{2} tr(C \Lambda)$.
+
+def _relu_moments(
+    c: Float[Array, "d d"], covariates: Covariates, slope: float
+) -> Moments:
+    r"""Leaky ReLU neuron with w ~ N(0, `c`) and any symmetric law of x.
+
+    Only the odd part of φ correlates with x, so $U = \frac{(1+a)^2}{4} \Lambda C
+    \Lambda$; given x, w·x is symmetric, so $V = \frac{1+a^2}{2} E[x x^T C x x^T]$ and
+    $P = \frac{1+a^2}{2} tr(C \Lambda)$.
     """
-    xp = namespace(c, cov)
-    cross, trace = cov @ c @ cov, xp.trace(c @ cov)
+    second = covariates.second_moment
+    xp = namespace(c, second)
     odd, even = (1 + slope) ** 2 / 4, (1 + slope**2) / 2
-    return Moments(odd * cross, even * (2 * cross + trace * cov), even * trace)
+    return Moments(
+        odd * second @ c @ second,
+        even * covariates.fourth_moment(c),
+        even * xp.trace(c @ second),
+    )
 
 
 def _monomial_moments(degree: int, cov: Float[Array, "d d"]) -> Moments:

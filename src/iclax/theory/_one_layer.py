@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 
 from .._arrays import Array, namespace
-from .._errors import AssumptionError
 from ..prompts import PromptDistribution
-from ..tasks import Linear, LowRank, Mixture, TaskDistribution
-from ._moments import Moments, moments
+from ._moments import moments
+from ._moments_query import cross_moments, query_law
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +36,9 @@ def prompt_moments(prompts: PromptDistribution) -> PromptMoments:
     own = moments(prompts.tasks, covariates)
     energy = own.energy + prompts.noise_std**2 * covariates.second_moment
     gradient = (1 - 1 / n) * own.signal + energy / n
-    if prompts.query_covariates is None:
-        return PromptMoments(covariates.second_moment, own.signal, gradient, own.power)
-    w = _weight_second_moment(prompts.tasks)
-    query = prompts.query_covariates.second_moment
-    power = namespace(w, query).trace(w @ query)
-    return PromptMoments(query, covariates.second_moment @ w @ query, gradient, power)
+    cross, power = cross_moments(prompts)
+    query = query_law(prompts).second_moment
+    return PromptMoments(query, cross, gradient, power)
 
 
 def preconditioner_risk(
@@ -110,21 +106,7 @@ def best_plain_step(prompts: PromptDistribution) -> PlainStep:
     return PlainStep(step, m.power - step * signal)
 
 
-def _weight_second_moment(tasks: TaskDistribution) -> Float[Array, "d d"]:
-    if isinstance(tasks, Linear | LowRank):
-        return tasks.weight_second_moment
-    if isinstance(tasks, Mixture):
-        parts = [_weight_second_moment(component) for component in tasks.components]
-        return sum(p * w for p, w in zip(parts, tasks.weights, strict=True))
-    raise AssumptionError(
-        "a query law different from the covariates' law",
-        f"linear tasks (found {type(tasks).__name__})",
-        "leave the query law out, or simulate the risk",
-    )
-
-
 __all__ = [
-    "Moments",
     "PlainStep",
     "PromptMoments",
     "best_plain_step",

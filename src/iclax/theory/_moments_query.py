@@ -1,0 +1,137 @@
+"""Moments across two covariate laws: that of the context and that of the query."""
+
+from functools import singledispatch
+from math import prod
+from typing import NamedTuple
+
+from jaxtyping import Float
+
+from .._arrays import Array, namespace
+from .._errors import AssumptionError
+from ..covariates import Covariates, Gaussian
+from ..prompts import PromptDistribution
+from ..tasks import (
+    GaussianProcess,
+    Linear,
+    LowRank,
+    Mixture,
+    Polynomial,
+    ReluNeuron,
+    TaskDistribution,
+    TwoLayerRelu,
+)
+from ._moments import check_symmetric, moments, quadratic_form_moments
+
+
+class QueryMoments(NamedTuple):
+    r"""`cross` $C = E[k(x, x_q) x x_q^T]$ and `power` $P = E k(x_q, x_q)$."""
+
+    cross: Float[Array, "d d"]
+    power: Float[Array, ""]
+
+
+def cross_moments(prompts: PromptDistribution) -> QueryMoments:
+    """What ties the context of `prompts` to its query; C is U where the laws agree.
+
+    Raises `AssumptionError` where the task distribution has no closed form.
+    """
+    tasks, covariates = prompts.tasks, prompts.covariates
+    if prompts.query_covariates is None:
+        own = moments(tasks, covariates)
+        return QueryMoments(own.signal, own.power)
+    return query_moments(tasks, covariates, query_law(prompts))
+
+
+def query_law(prompts: PromptDistribution) -> Covariates:
+    """The law of x_q; raises `AssumptionError` for one that depends on the context."""
+    law = prompts.query_covariates or prompts.covariates
+    if not isinstance(law, Covariates):
+        raise AssumptionError(
+            "exact theory of this prompt",
+            f"a query that is independent of the context (found {law})",
+            "simulate the risk",
+        )
+    return law
+
+
+@singledispatch
+def query_moments(
+    tasks: TaskDistribution, covariates: Covariates, query: Covariates
+) -> QueryMoments:
+    """Exact `QueryMoments` of `tasks` for x ~ `covariates` and x_q ~ `query`.
+
+    Raises `AssumptionError` where no closed form is known.
+    """
+    raise AssumptionError(
+        f"{type(tasks).__name__} tasks with a query law of its own",
+        "a closed form for the kernel between the two laws",
+        "leave the query law out, or simulate the risk",
+    )
+
+
+@query_moments.register(Linear)
+@query_moments.register(LowRank)
+def _(tasks, covariates: Covariates, query: Covariates) -> QueryMoments:
+    w, second = tasks.weight_second_moment, query.second_moment
+    xp = namespace(w, second)
+    return QueryMoments(covariates.second_moment @ w @ second, xp.sum(w * second))
+
+
+@query_moments.register
+def _(tasks: Mixture, covariates: Covariates, query: Covariates) -> QueryMoments:
+    parts = [query_moments(part, covariates, query) for part in tasks.components]
+    pairs = list(zip(tasks.weights, parts, strict=True))
+    return QueryMoments(
+        sum(w * part.cross for w, part in pairs),
+        sum(w * part.power for w, part in pairs),
+    )
+
+
+@query_moments.register(ReluNeuron)
+@query_moments.register(TwoLayerRelu)
+def _(tasks, covariates: Covariates, query: Covariates) -> QueryMoments:
+    r"""$u_f = \frac{1+a}{2} \Lambda w$ under both laws: the odd part of φ counts."""
+    for law in (covariates, query):
+        check_symmetric(tasks, law)
+    power = moments(tasks, query).power
+    slope = getattr(tasks, "slope", 0.0)
+    odd = (1 + slope) ** 2 / 4 * getattr(tasks, "scale", 1.0) ** 2
+    cross = covariates.second_moment @ tasks.cov @ query.second_moment
+    return QueryMoments(odd * cross, power)
+
+
+@query_moments.register
+def _(
+    tasks: GaussianProcess, covariates: Covariates, query: Covariates
+) -> QueryMoments:
+    r"""$C = v |I + A M|^{-1/2} \Lambda (I + A M)^{-1} A \Lambda_q$, $M = \Lambda +
+    \Lambda_q$."""
+    first, second = _gaussian(tasks, covariates), _gaussian(tasks, query)
+    xp, a = namespace(first, second, tasks.metric), tasks.metric
+    spread = xp.eye(tasks.dim) + a @ (first + second)
+    cross = first @ xp.linalg.solve(spread, a @ second)
+    scale = tasks.variance / xp.sqrt(xp.linalg.det(spread))
+    return QueryMoments(scale * cross, tasks.variance * xp.ones(()))
+
+
+@query_moments.register
+def _(tasks: Polynomial, covariates: Covariates, query: Covariates) -> QueryMoments:
+    r"""Odd p: $C = p!!\, E[(x^T \Lambda_q x)^{(p-1)/2} x x^T] \Lambda_q$, by Stein."""
+    first, second = _gaussian(tasks, covariates), _gaussian(tasks, query)
+    cross = 0 * first
+    for degree, coefficient in tasks.coefficients.items():
+        if degree % 2:
+            inner = quadratic_form_moments(second, first, (degree - 1) // 2)[1]
+            factor = coefficient * prod(range(degree, 0, -2))
+            cross = cross + factor * inner @ second
+    return QueryMoments(cross, moments(tasks, query).power)
+
+
+def _gaussian(tasks: TaskDistribution, covariates: Covariates) -> Float[Array, "d d"]:
+    if isinstance(covariates, Gaussian):
+        return covariates.cov
+    raise AssumptionError(
+        f"{type(tasks).__name__} tasks with a query law of its own",
+        f"Gaussian covariates and queries (found {type(covariates).__name__})",
+        "take Gaussian laws or linear tasks, or simulate the risk",
+    )

@@ -1,0 +1,179 @@
+"""Registries of every law, and two oracles that share nothing with the theory code."""
+
+from itertools import product
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from iclax import covariates as laws, tasks as families
+from iclax.prompts import Prompt, PromptDistribution
+
+
+def spd(dim: int, seed: int, rank: int | None = None) -> np.ndarray:
+    """A random anisotropic covariance matrix, of low rank if asked for."""
+    rng = np.random.default_rng(seed)
+    factor = rng.standard_normal((dim, dim if rank is None else rank))
+    return factor @ factor.T / factor.shape[1] + (0.3 * np.eye(dim) if not rank else 0)
+
+
+def vector(dim: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(dim)
+
+
+COVARIATES = {
+    "gaussian": lambda d: laws.Gaussian(spd(d, 1)),
+    "student_t": lambda d: laws.StudentT(spd(d, 2), 30.0),
+    "uniform": lambda d: laws.Uniform(spd(d, 3)),
+    "rademacher": lambda d: laws.Rademacher(spd(d, 4)),
+    "data": lambda d: laws.Data(np.random.default_rng(5).normal(0.3, 1.0, (4, d))),
+}
+
+# Each builder takes the dimension; the covariates may be any Gaussian ones.
+TASKS = {
+    "linear": lambda d: families.Linear(spd(d, 11)),
+    "linear_mean": lambda d: families.Linear(spd(d, 12), vector(d, 13)),
+    "linear_low_rank_mean": lambda d: families.Linear(spd(d, 14, 1), vector(d, 15)),
+    "mixture": lambda d: families.Mixture(
+        [
+            families.Linear(spd(d, 16, 1), vector(d, 17)),
+            families.Linear(spd(d, 18), -2 * vector(d, 19)),
+        ],
+        [0.3, 0.7],
+    ),
+    "low_rank": lambda d: families.LowRank.coordinates(d, 1, 2, floor=0.1),
+    "relu": lambda d: families.ReluNeuron(spd(d, 20)),
+    "leaky_relu_sign": lambda d: families.ReluNeuron(spd(d, 21), 0.3, True),
+    "two_layer_relu": lambda d: families.TwoLayerRelu(spd(d, 22), 5, 1.3),
+    "gaussian_process": lambda d: families.GaussianProcess(spd(d, 23), 1.7),
+    "polynomial": lambda d: families.Polynomial(d, {1: 0.5, 2: 0.3, 3: 0.2}),
+    "mixture_of_classes": lambda d: families.Mixture(
+        [
+            families.ReluNeuron(spd(d, 24), 0.1),
+            families.Linear(spd(d, 25), vector(d, 26)),
+            families.GaussianProcess.rbf(d, 1.5),
+        ],
+        [0.5, 0.2, 0.3],
+    ),
+}
+LINEAR_TASKS = (
+    "linear",
+    "linear_mean",
+    "linear_low_rank_mean",
+    "mixture",
+    "low_rank",
+)
+
+
+# Compiling costs far more than running at test sizes: skip LLVM's optimizations.
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+
+
+def simulate(terms, prompts: PromptDistribution, key, num: int, batch: int = 20_000):
+    """Mean and standard error of `terms(prompt)` over at least `num` prompts."""
+
+    def one(batch_key):
+        drawn = jax.vmap(prompts.sample)(jr.split(batch_key, batch))
+        values = jax.vmap(terms)(drawn)
+        return jnp.mean(values, 0), jnp.mean(values**2, 0)
+
+    keys = jr.split(key, -(-num // batch))
+    run = jax.jit(one, compiler_options=QUICK)
+    mean, square = (np.mean(v, 0) for v in zip(*map(run, keys), strict=True))
+    return mean, np.sqrt((square - mean**2) / (len(keys) * batch))
+
+
+def attention(a, q, prompt: Prompt, *, include_query=False, divisor=None):
+    """ŷ of linear attention, written out from its definition for one prompt."""
+    tokens = jnp.concatenate([prompt.xs, prompt.ys[:, None]], axis=1)
+    query = jnp.concatenate([prompt.query, jnp.zeros(1)])
+    gram = tokens.T @ tokens
+    if include_query:
+        gram = gram + jnp.outer(query, query)
+    divisor = len(prompt.ys) if divisor is None else divisor
+    return jnp.einsum("hs,st,htd,d->", a, gram, q, prompt.query) / divisor
+
+
+def exact_mean(terms, prompts: PromptDistribution, nodes: int = 3) -> float:
+    """The mean of a polynomial of a prompt by product quadrature: no sampling error.
+
+    Exact up to degree 2 · `nodes` − 1 in each underlying scalar variable: Gauss–Hermite
+    nodes for Gaussian ones, Gauss–Legendre for uniform ones, every value of discrete
+    ones. For linear tasks and their mixtures; the cost grows as nodes^(dn + 2d + n).
+    """
+    total = 0.0
+    for share, task in _linear_components(prompts.tasks):
+        total += share * _component_mean(terms, prompts, task, nodes)
+    return total
+
+
+def _component_mean(terms, prompts, task, nodes) -> float:
+    n, query_law = prompts.context_length, prompts.query_covariates
+    normal = _gauss_hermite(nodes)
+    factor = _factor(task.cov)
+    axes = [_point_rule(prompts.covariates, nodes)] * n
+    axes += [_point_rule(query_law or prompts.covariates, nodes)]
+    axes += [_grid([normal] * factor.shape[1])]
+    axes += [_grid([normal] * n if prompts.noise_std > 0 else [])]
+    points, weights = zip(*axes, strict=True)
+    index = np.indices([len(w) for w in weights]).reshape(len(axes), -1)
+    weight = prod(w[i] for w, i in zip(weights, index, strict=True))
+    xs = np.stack([points[j][index[j]] for j in range(n)], 1)
+    query = points[n][index[n]]
+    w = task.mean + points[n + 1][index[n + 1]] @ factor.T
+    noise = prompts.noise_std * points[n + 2][index[n + 2]]
+    ys = np.einsum("mnd,md->mn", xs, w) + (noise if prompts.noise_std > 0 else 0)
+    target = np.sum(query * w, 1)
+    values = jax.jit(jax.vmap(terms))(
+        Prompt(*map(jnp.asarray, (xs, ys, query, target, target)))
+    )
+    return float(np.sum(weight * np.asarray(values)))
+
+
+def _linear_components(tasks):
+    if isinstance(tasks, families.LowRank):
+        tasks = tasks.as_mixture()
+    if isinstance(tasks, families.Mixture):
+        for share, part in zip(tasks.weights, tasks.components, strict=True):
+            for inner, leaf in _linear_components(part):
+                yield share * inner, leaf
+    else:
+        yield 1.0, tasks
+
+
+def _factor(cov: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(cov)
+    keep = values > 1e-12
+    return vectors[:, keep] * np.sqrt(values[keep])
+
+
+def _gauss_hermite(nodes: int):
+    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    return points, weights / weights.sum()
+
+
+def _point_rule(law, nodes: int):
+    """Points in R^d and weights that integrate polynomials against a covariate law."""
+    if isinstance(law, laws.Data):
+        return law.rows, np.full(len(law.rows), 1 / len(law.rows))
+    if isinstance(law, laws.Gaussian):
+        rule = _gauss_hermite(nodes)
+    elif isinstance(law, laws.Uniform):
+        points, weights = np.polynomial.legendre.leggauss(nodes)
+        rule = 3**0.5 * points, weights / 2
+    else:
+        rule = np.array([-1.0, 1.0]), np.array([0.5, 0.5])
+    points, weights = _grid([rule] * law.dim)
+    values, vectors = np.linalg.eigh(law.cov)
+    return points @ (vectors * np.sqrt(values)) @ vectors.T, weights
+
+
+def _grid(rules):
+    points = np.array(list(product(*(p for p, _ in rules))))
+    weights = np.array([prod(w) for w in product(*(w for _, w in rules))])
+    return points, weights
