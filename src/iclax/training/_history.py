@@ -1,5 +1,7 @@
 """What was recorded so far, on the host."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -46,3 +48,16 @@ class History:
             name: np.stack([row[name] for _, row in self._rows], axis=1)
             for name in names
         }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The records as columns: "step", and each name with shape (runs, records)."""
+        return {"step": self.steps(), **self.columns()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take the records from what `arrays` returned."""
+        columns = {k: v for k, v in arrays.items() if not k.startswith("state/")}
+        steps = columns.pop("step")
+        self._rows = [
+            (int(step), {name: values[:, i] for name, values in columns.items()})
+            for i, step in enumerate(steps)
+        ]

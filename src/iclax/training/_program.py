@@ -61,7 +61,7 @@ class Program:
         plan = self._plan
         arrays = eqx.filter(self._model(key, hyper), eqx.is_array)
         weights, fixed = eqx.partition(arrays, _trainable(plan, arrays))
-        return RunState(
+        state = RunState(
             weights,
             fixed,
             plan.transformation(hyper).init(weights),
@@ -73,6 +73,8 @@ class Program:
             jnp.array(False),
             jnp.array(plan.steps, jnp.int32),
         )
+        # Weak types would change at the first update, and with them the program.
+        return jax.tree.map(_strong, state)
 
     def model(self, state: RunState, weights: PyTree) -> PyTree:
         """The model with these weights."""
@@ -194,6 +196,12 @@ def _where(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
         return jnp.where(condition, a.astype(b.dtype), b)
 
     return jax.tree.map(pick, new, old)
+
+
+def _strong(leaf: Array) -> Array:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    return lax.convert_element_type(leaf, leaf.dtype)
 
 
 def _is_array(leaf: Any) -> bool:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Int, PyTree, UInt32
@@ -18,8 +19,11 @@ class Ensemble:
 
     def __init__(self, plan: Plan, seed_batch: int | None):
         self.plan, self._batch = plan, seed_batch
-        self.start = jax.jit(self._start)
-        self.advance = jax.jit(self._advance, donate_argnums=0)
+        options = _compiler_options()
+        self.start = jax.jit(self._start, compiler_options=options)
+        self.advance = jax.jit(
+            self._advance, donate_argnums=0, compiler_options=options
+        )
 
     def _start(
         self, seeds: UInt32[Array, " runs"], hyper: dict[str, Array]
@@ -41,6 +45,17 @@ class Ensemble:
         # Every run records at the same steps.
         return states, records._replace(count=records.count[0])
 
+    def shapes(
+        self, seeds: UInt32[Array, " runs"], hyper: dict[str, Array]
+    ) -> RunState:
+        """The shapes and types of the states that `start` makes."""
+        return jax.eval_shape(self._start, seeds, hyper)
+
+    def text(self, states: RunState, data: PyTree) -> str:
+        """The program as text: equal texts compute equal bits on one machine."""
+        step = jnp.zeros((), jnp.int32)
+        return self.advance.lower(states, data, step, step).as_text()
+
     def models(self, states: RunState, weights: PyTree) -> PyTree:
         """The stacked models with these stacked weights."""
         return self._program(states.hyper).model(states, weights)
@@ -52,6 +67,14 @@ class Ensemble:
         if self._batch is None:
             return jax.vmap(function)(runs)
         return lax.map(function, runs, batch_size=self._batch)
+
+
+def _compiler_options() -> dict[str, str]:
+    # XLA:CPU spends most of the time to compile a small training in LLVM's highest
+    # level, on the unrolled random numbers, and gains nothing by it.
+    if jax.default_backend() == "cpu":
+        return {"xla_backend_optimization_level": "1"}
+    return {}
 
 
 @lru_cache(maxsize=32)

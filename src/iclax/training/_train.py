@@ -1,25 +1,19 @@
 """Training: one call, any number of runs, one compiled program."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PyTree
 
 from .._errors import SettingError
 from ._average import Average
-from ._errors import Diverged
-from ._history import History
-from ._pace import Pace
 from ._plan import Plan
-from ._program import CAPACITY, RunState
 from ._result import TrainResult
-from ._runs import Ensemble, ensemble
+from ._runs import ensemble
+from ._session import Progress, Session
 from ._target import Target
-
-Progress = Callable[[int, int, Mapping[str, np.ndarray]], None]
 
 
 def train(
@@ -39,6 +33,8 @@ def train(
     average: Average | None = None,
     on_divergence: str = "raise",
     progress: Progress | None = None,
+    folder: str | Path | None = None,
+    checkpoint_every: float = 60.0,
     seed_batch: int | None = None,
 ) -> TrainResult:
     r"""Minimize `loss` over the weights of a model, for many seeds at once.
@@ -60,9 +56,14 @@ def train(
     (step, steps, metrics) whenever the program hands back, metrics being empty between
     records. `seed_batch` runs are computed at a time (all by default).
 
+    With a `folder`, everything is saved there every `checkpoint_every` seconds and at
+    the end; the same call goes on from what it finds and ends bit for bit as if it had
+    never stopped. Ctrl-C (and SIGTERM, with a folder) saves and raises `Interrupted`.
+
     Raises `Diverged` at the first loss or update that is not finite (the weights stay
     at the last finite ones); with `on_divergence="keep"` the other runs go on instead.
-    Raises `SettingError` for sizes that do not fit together.
+    Raises `SettingError` for sizes that do not fit together, and `RunError` for a
+    folder that is in use, cannot be written, is damaged or belongs to another run.
     """
     hyper = {name: jnp.asarray(values) for name, values in (hyper or {}).items()}
     _check(steps, record_every, seeds, hyper, on_divergence)
@@ -78,26 +79,18 @@ def train(
         target,
         average,
     )
-    runs = ensemble(plan, seed_batch)
-    began = time.perf_counter()
-    states = runs.start(jnp.asarray(np.asarray(seeds, np.uint32)), hyper)
-    history, pace, done = History(record_every, steps), Pace(CAPACITY), 0
-    while done < steps and np.any(states.active):
-        end = pace.next_end(done, steps, record_every)
-        states, records = runs.advance(states, data, np.int32(done), np.int32(end))
-        rows = history.extend(records, done, end)
-        pace.finished(end - done)
-        done = end
-        _report(progress, rows, done, steps)
-        if on_divergence == "raise" and np.any(states.diverged):
-            break
-    if not np.any(states.active):
-        history.cut(int(np.max(states.ended)))
-    seconds = time.perf_counter() - began
-    result = _result(runs, states, history, seeds, seconds)
-    if on_divergence == "raise" and np.any(result.diverged):
-        raise _divergence(plan, hyper, result)
-    return result
+    session = Session(
+        plan,
+        ensemble(plan, seed_batch),
+        seeds,
+        hyper,
+        data,
+        progress,
+        None if folder is None else Path(folder),
+        checkpoint_every,
+        on_divergence == "keep",
+    )
+    return session.train()
 
 
 def _check(
@@ -120,39 +113,3 @@ def _check(
             )
     if on_divergence not in ("raise", "keep"):
         raise SettingError("on_divergence", repr(on_divergence), "'raise' or 'keep'")
-
-
-def _report(progress: Progress | None, rows: list, done: int, steps: int) -> None:
-    if progress is None:
-        return
-    for step, metrics in rows:
-        progress(step, steps, metrics)
-    if not rows or rows[-1][0] < done:
-        progress(done, steps, {})
-
-
-def _result(
-    runs: Ensemble,
-    states: RunState,
-    history: History,
-    seeds: Sequence[int],
-    seconds: float,
-) -> TrainResult:
-    averaged = states.average
-    return TrainResult(
-        runs.models(states, states.weights),
-        history.steps(),
-        history.columns(),
-        np.asarray(seeds, np.int64),
-        np.asarray(states.ended),
-        np.asarray(states.diverged),
-        seconds,
-        None if averaged is None else runs.models(states, averaged),
-    )
-
-
-def _divergence(plan: Plan, hyper: dict[str, Any], result: TrainResult) -> Diverged:
-    run = int(np.argmax(np.where(result.diverged, -result.ended, -np.inf)))
-    step = int(result.ended[run])
-    own = {name: values[run] for name, values in hyper.items()}
-    return Diverged(step, int(result.seeds[run]), plan.rate(step, own), result)

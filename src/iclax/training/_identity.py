@@ -1,0 +1,78 @@
+"""Whether a folder's checkpoints belong to the training that wants to use them."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from .._errors import RunError
+from ._plan import Plan
+from ._tree import to_arrays
+
+# What may change between the first part of a run and the next; the program text then
+# changes too, and the last bits of the results with it.
+_SURROUNDINGS = ("jax", "device")
+_ADVICE = "Choose another folder, or give the command that began this run"
+
+
+def identity(
+    plan: Plan,
+    seeds: Sequence[int],
+    hyper: Mapping[str, Any],
+    data: PyTree,
+    program: str,
+) -> dict[str, Any]:
+    """What must agree for a training to go on from a checkpoint, bit for bit.
+
+    `program` is the text of the compiled program; it stands for all functions.
+    """
+    return {
+        "steps": plan.steps,
+        "record_every": plan.record_every,
+        "seeds": [int(seed) for seed in seeds],
+        "hyper": _digest(hyper),
+        "data": _digest(data),
+        "program": hashlib.sha256(program.encode()).hexdigest(),
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def check_identity(
+    folder: Path, saved: Mapping[str, Any], own: Mapping[str, Any]
+) -> None:
+    """Raise `RunError` if the folder belongs to another training.
+
+    Warns where only JAX or the device changed: the run goes on, but not bit for bit.
+    """
+    changed = [name for name in own if own[name] != saved.get(name)]
+    surroundings = [name for name in changed if name in _SURROUNDINGS]
+    if surroundings:
+        changed = [n for n in changed if n not in (*_SURROUNDINGS, "program")]
+    if changed:
+        what = ", ".join(_difference(name, saved, own) for name in changed)
+        raise RunError(f"{folder} belongs to another training: {what}. {_ADVICE}.")
+    if surroundings:
+        what = ", ".join(_difference(name, saved, own) for name in surroundings)
+        warnings.warn(f"{folder} was begun elsewhere: {what}", stacklevel=2)
+
+
+def _difference(name: str, saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    if name in ("steps", "record_every", *_SURROUNDINGS):
+        return f"{name} {saved.get(name)} there, {own[name]} here"
+    if name == "program":
+        return "another loss, optimizer, model or watch"
+    return f"other {name}"
+
+
+def _digest(tree: Any) -> str:
+    digest = hashlib.sha256()
+    for name, values in sorted(to_arrays(tree).items()):
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
