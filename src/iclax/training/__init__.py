@@ -2,7 +2,14 @@
 
 from ._average import Average as Average
 from ._errors import Diverged as Diverged, Interrupted as Interrupted
-from ._optimizers import SGD as SGD, Adam as Adam, Optimizer as Optimizer
+from ._minimize import minimize as minimize
+from ._optimizers import (
+    LBFGS as LBFGS,
+    SGD as SGD,
+    Adam as Adam,
+    Optimizer as Optimizer,
+)
+from ._precision import cast_floats as cast_floats, mixed_precision as mixed_precision
 from ._result import TrainResult as TrainResult
 from ._schedules import (
     Constant as Constant,

@@ -81,6 +81,30 @@ class SGD:
         return _rate(_with(self, hyper), count, steps)
 
 
+@dataclass(frozen=True)
+class LBFGS:
+    """L-BFGS with a zoom line search, for objectives without randomness.
+
+    `memory` past steps shape the metric; a step tries at most `line_search` lengths.
+    """
+
+    memory: int = 10
+    line_search: int = 20
+
+    def build(
+        self, steps: int, hyper: Mapping[str, Any]
+    ) -> optax.GradientTransformation:
+        """The optax transformation."""
+        search = optax.scale_by_zoom_linesearch(
+            self.line_search, initial_guess_strategy="one"
+        )
+        return optax.lbfgs(memory_size=self.memory, linesearch=search)
+
+    def rate(self, count: Any, steps: int, hyper: Mapping[str, Any]) -> float:
+        """The first length the line search tries."""
+        return 1.0
+
+
 def _with(optimizer: Any, hyper: Mapping[str, Any]) -> Any:
     own = {f.name for f in fields(optimizer)} - {"schedule", "nesterov"}
     return replace(optimizer, **{k: v for k, v in hyper.items() if k in own})

@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ._plan import Plan, call
 
+Objective = Callable[[PyTree], Float[Array, ""]]
+
 # Records that one call of the program can hand back.
 CAPACITY = 128
 
@@ -123,8 +125,8 @@ class Program:
 
     def _step(self, step: Int[Array, ""], state: RunState, data: PyTree) -> RunState:
         plan = self._plan
-        objective = self._objective(step, state, data)
-        value, gradient = jax.value_and_grad(objective)(state.weights)
+        objective, parts = self._objective(step, state, data)
+        value, gradient = mean_value_and_grad(parts, state.weights, plan.accumulate)
         updates, optimizer = plan.transformation(state.hyper).update(
             gradient,
             state.optimizer,
@@ -151,19 +153,34 @@ class Program:
 
     def _objective(
         self, step: Int[Array, ""], state: RunState, data: PyTree
-    ) -> Callable[[PyTree], Float[Array, ""]]:
+    ) -> tuple[Objective, Callable[[PyTree, Int[Array, ""]], Float[Array, ""]]]:
+        """The loss of this step, and its micro-batches whose mean it is."""
         plan = self._plan
         key = jr.fold_in(state.key, step)
         offered: dict[str, Any] = {"hyper": state.hyper, "data": data, "step": step}
         if plan.curriculum is not None:
             offered["stage"] = plan.curriculum(step)
 
-        def objective(weights: PyTree) -> Float[Array, ""]:
-            return call(plan.loss, self.model(state, weights), key, **offered)
+        def part(weights: PyTree, index: Int[Array, ""]) -> Float[Array, ""]:
+            own = key if plan.accumulate == 1 else jr.fold_in(key, index)
+            with jax.default_matmul_precision(plan.matmul_precision):
+                return call(plan.loss, self.model(state, weights), own, **offered)
 
-        return objective
+        def whole(weights: PyTree) -> Float[Array, ""]:
+            if plan.accumulate == 1:
+                return part(weights, jnp.zeros((), jnp.int32))
+            indices = jnp.arange(plan.accumulate)
+            return jnp.mean(lax.map(lambda i: part(weights, i), indices))
 
-    def _measure(self, state, data, stop, boundary):
+        return whole, part
+
+    def _measure(
+        self,
+        state: RunState,
+        data: PyTree,
+        stop: Int[Array, ""],
+        boundary: Int[Array, ""],
+    ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
         plan = self._plan
         count = stop - (boundary - plan.record_every)
         values = {"loss": state.loss_sum / count}
@@ -180,6 +197,25 @@ class Program:
             ended=jnp.where(reached, stop, state.ended),
         )
         return state, values
+
+
+def mean_value_and_grad(
+    parts: Callable[[PyTree, Int[Array, ""]], Float[Array, ""]],
+    weights: PyTree,
+    number: int,
+) -> tuple[Float[Array, ""], PyTree]:
+    """The mean over micro-batches of value and gradient, one micro-batch at a time."""
+    both = jax.value_and_grad(parts)
+    if number == 1:
+        return both(weights, jnp.zeros((), jnp.int32))
+
+    def add(index: Int[Array, ""], total: PyTree) -> PyTree:
+        return jax.tree.map(jnp.add, total, both(weights, index))
+
+    shapes = jax.eval_shape(both, weights, jnp.zeros((), jnp.int32))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    total = lax.fori_loop(0, number, add, zero)
+    return jax.tree.map(lambda leaf: leaf / number, total)
 
 
 def _trainable(plan: Plan, arrays: PyTree) -> PyTree:

@@ -43,5 +43,10 @@ class TrainResult:
 
 def select_run(stacked: Any, run: int) -> Any:
     """Index `run` of the leading axis of every array leaf."""
-    arrays, rest = eqx.partition(stacked, eqx.is_array)
+    arrays, rest = eqx.partition(stacked, is_array)
     return eqx.combine(jax.tree.map(lambda leaf: leaf[run], arrays), rest)
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is a JAX or a NumPy array."""
+    return isinstance(leaf, (jax.Array, np.ndarray))

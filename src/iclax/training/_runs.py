@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, Int, PyTree, UInt32
 
 from ._plan import Plan
@@ -15,11 +17,16 @@ from ._program import Program, Records, RunState
 
 
 class Ensemble:
-    """A plan for many runs; each method takes and returns a leading axis of runs."""
+    """A plan for many runs; each method takes and returns a leading axis of runs.
 
-    def __init__(self, plan: Plan, seed_batch: int | None):
+    `seed_batch` runs are computed at a time (all by default), and with several
+    `devices` each has an equal share of the runs.
+    """
+
+    def __init__(self, plan: Plan, seed_batch: int | None, devices: tuple | None):
         self.plan, self._batch = plan, seed_batch
-        options = _compiler_options()
+        self._mesh = None if devices is None else Mesh(np.array(devices), ("runs",))
+        options = compiler_options()
         self.start = jax.jit(self._start, compiler_options=options)
         self.advance = jax.jit(
             self._advance, donate_argnums=0, compiler_options=options
@@ -29,8 +36,8 @@ class Ensemble:
         self, seeds: UInt32[Array, " runs"], hyper: dict[str, Array]
     ) -> RunState:
         program = self._program(hyper)
-        start = lambda run: program.start(jr.key(run[0]), run[1])
-        return self._over_runs(start, (seeds, hyper))
+        start = lambda run, shared: program.start(jr.key(run[0]), run[1])
+        return self._over_runs(start, (seeds, hyper), ())
 
     def _advance(
         self,
@@ -40,8 +47,8 @@ class Ensemble:
         end: Int[Array, ""],
     ) -> tuple[RunState, Records]:
         program = self._program(states.hyper)
-        advance = lambda state: program.advance(state, data, start, end)
-        states, records = self._over_runs(advance, states)
+        advance = lambda state, shared: program.advance(state, *shared)
+        states, records = self._over_runs(advance, states, (data, start, end))
         # Every run records at the same steps.
         return states, records._replace(count=records.count[0])
 
@@ -63,13 +70,35 @@ class Ensemble:
     def _program(self, hyper: dict[str, Array]) -> Program:
         return Program(self.plan, {name: values[0] for name, values in hyper.items()})
 
-    def _over_runs(self, function: Callable[[Any], Any], runs: PyTree) -> PyTree:
-        if self._batch is None:
-            return jax.vmap(function)(runs)
-        return lax.map(function, runs, batch_size=self._batch)
+    def _over_runs(
+        self, function: Callable[[Any, Any], Any], runs: PyTree, shared: PyTree
+    ) -> PyTree:
+        def local(runs: PyTree, shared: PyTree) -> PyTree:
+            if self._batch is None:
+                return jax.vmap(function, in_axes=(0, None))(runs, shared)
+            one = lambda run: function(run, shared)
+            return lax.map(one, runs, batch_size=self._batch)
+
+        if self._mesh is None:
+            return local(runs, shared)
+        by_run = P("runs")
+        return jax.shard_map(
+            local,
+            mesh=self._mesh,
+            in_specs=(by_run, P()),
+            out_specs=by_run,
+            check_vma=False,
+        )(runs, shared)
+
+    def place(self, states: RunState) -> RunState:
+        """The states on the devices that own them."""
+        if self._mesh is None:
+            return states
+        return jax.device_put(states, NamedSharding(self._mesh, P("runs")))
 
 
-def _compiler_options() -> dict[str, str]:
+def compiler_options() -> dict[str, str]:
+    """What XLA should know about the programs of this module."""
     # XLA:CPU spends most of the time to compile a small training in LLVM's highest
     # level, on the unrolled random numbers, and gains nothing by it.
     if jax.default_backend() == "cpu":
@@ -77,14 +106,12 @@ def _compiler_options() -> dict[str, str]:
     return {}
 
 
-@lru_cache(maxsize=32)
-def _cached(plan: Plan, seed_batch: int | None) -> Ensemble:
-    return Ensemble(plan, seed_batch)
+_cached = lru_cache(maxsize=32)(Ensemble)
 
 
-def ensemble(plan: Plan, seed_batch: int | None) -> Ensemble:
+def ensemble(plan: Plan, seed_batch: int | None, devices: tuple | None) -> Ensemble:
     """The ensemble of a plan: for equal plans the same, already compiled, one."""
     try:
-        return _cached(plan, seed_batch)
+        return _cached(plan, seed_batch, devices)
     except TypeError:  # a function of the plan that cannot be hashed
-        return Ensemble(plan, seed_batch)
+        return Ensemble(plan, seed_batch, devices)

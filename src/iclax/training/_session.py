@@ -68,6 +68,7 @@ class Session:
             shapes = self.runs.shapes(self._seeds(), self.hyper)
             found = store.load(shapes, history)
             if found is not None:
+                found.states = self.runs.place(found.states)
                 return found
         return Progressed(self.runs.start(self._seeds(), self.hyper), history)
 

@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from .._errors import SettingError
 from ._average import Average
 from ._plan import Plan
+from ._precision import product_precision
 from ._result import TrainResult
 from ._runs import ensemble
 from ._session import Progress, Session
@@ -31,11 +32,15 @@ def train(
     trainable: Callable[[PyTree], PyTree] | None = None,
     target: Target | None = None,
     average: Average | None = None,
+    accumulate: int = 1,
+    matmul_precision: str | None = None,
+    diverged_above: float = float("inf"),
     on_divergence: str = "raise",
     progress: Progress | None = None,
     folder: str | Path | None = None,
     checkpoint_every: float = 60.0,
     seed_batch: int | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> TrainResult:
     r"""Minimize `loss` over the weights of a model, for many seeds at once.
 
@@ -54,19 +59,25 @@ def train(
     `trainable(model)` says which arrays learn (a pytree of booleans); `average` keeps
     an average of the weights; `target` ends a run early; `progress` is called with
     (step, steps, metrics) whenever the program hands back, metrics being empty between
-    records. `seed_batch` runs are computed at a time (all by default).
+    records. A step averages the gradients of `accumulate` micro-batches, drawn from
+    `fold_in(fold_in(k, t), i)` where there are several. `matmul_precision` is
+    "float32", "tensorfloat32" or "bfloat16" (sums in float32), for devices that have
+    them. `seed_batch` runs are computed at a time (all by default), and an equal share
+    of the runs on each of `devices`.
 
     With a `folder`, everything is saved there every `checkpoint_every` seconds and at
     the end; the same call goes on from what it finds and ends bit for bit as if it had
     never stopped. Ctrl-C (and SIGTERM, with a folder) saves and raises `Interrupted`.
 
-    Raises `Diverged` at the first loss or update that is not finite (the weights stay
-    at the last finite ones); with `on_divergence="keep"` the other runs go on instead.
-    Raises `SettingError` for sizes that do not fit together, and `RunError` for a
-    folder that is in use, cannot be written, is damaged or belongs to another run.
+    Raises `Diverged` at the first loss or update that is not finite, or loss beyond
+    `diverged_above`; the weights stay at the last good ones, and with
+    `on_divergence="keep"` the other runs go on instead. Raises `SettingError` for sizes
+    that do not fit together, and `RunError` for a folder that is in use, cannot be
+    written, is damaged or belongs to another run.
     """
     hyper = {name: jnp.asarray(values) for name, values in (hyper or {}).items()}
-    _check(steps, record_every, seeds, hyper, on_divergence)
+    counts = {"steps": steps, "record_every": record_every, "accumulate": accumulate}
+    _check(counts, seeds, hyper, on_divergence, seed_batch, devices)
     plan = Plan(
         init,
         loss,
@@ -78,10 +89,13 @@ def train(
         trainable,
         target,
         average,
+        accumulate,
+        diverged_above,
+        product_precision(matmul_precision),
     )
     session = Session(
         plan,
-        ensemble(plan, seed_batch),
+        ensemble(plan, seed_batch, None if devices is None else tuple(devices)),
         seeds,
         hyper,
         data,
@@ -94,13 +108,16 @@ def train(
 
 
 def _check(
-    steps: int,
-    record_every: int,
+    counts: Mapping[str, int],
     seeds: Sequence[int],
     hyper: Mapping[str, Any],
     on_divergence: str,
+    seed_batch: int | None,
+    devices: Sequence[Any] | None,
 ) -> None:
-    for name, value in (("steps", steps), ("record_every", record_every)):
+    if seed_batch is not None:
+        counts = {**counts, "seed_batch": seed_batch}
+    for name, value in counts.items():
         if value < 1:
             raise SettingError(name, f"{value}", "a whole number of at least 1")
     if not len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
@@ -108,8 +125,10 @@ def _check(
     for name, values in hyper.items():
         if values.shape[:1] != (len(seeds),):
             found = f"an array of shape {values.shape}"
-            raise SettingError(
-                f"hyper.{name}", found, f"one value per run: {len(seeds)}"
-            )
+            allowed = f"one value per run: {len(seeds)}"
+            raise SettingError(f"hyper.{name}", found, allowed)
     if on_divergence not in ("raise", "keep"):
         raise SettingError("on_divergence", repr(on_divergence), "'raise' or 'keep'")
+    if devices is not None and len(seeds) % max(len(devices), 1):
+        allowed = f"a number that divides the {len(seeds)} runs"
+        raise SettingError("devices", f"{len(devices)}", allowed)
