@@ -1,0 +1,40 @@
+"""The diversity recipes run whole at toy size and say what they found."""
+
+import numpy as np
+import pytest
+
+from iclax.experiments import load_recipe, recipe_names
+from iclax.experiments._recipe import run_recipe
+
+RECIPES = ["kwon2026"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_runs_at_toy_size_and_is_found_again(name, tmp_path):
+    assert name in recipe_names()
+    recipe = load_recipe(name)
+    outcome = run_recipe(recipe, size="toy", seed=0, folder=tmp_path)
+    failed = [v for s in outcome.sections for v in s.verdicts if not v.passed]
+    assert not failed
+    names = [part.name for part in recipe.parts("toy", 0)]
+    for section in outcome.sections:
+        assert section.paragraphs and section.verdicts
+        for figure in section.figures:
+            assert (tmp_path / "figures" / f"{figure.name}.png").stat().st_size > 3000
+    text = (tmp_path / "table.md").read_text()
+    assert "nan" not in text
+    again = run_recipe(recipe, size="toy", seed=0, folder=tmp_path)
+    assert list(again.reused) == names
+
+
+def test_the_noisy_risks_of_one_subspace_and_a_union():
+    """d = 20, r = 3, n = 40, σ² = 0.1: the values worked out by hand in the issue."""
+    from iclax import theory
+    from iclax.experiments.kwon2026._subspaces import PLANS, prompts_of
+
+    plan = PLANS["laptop"]
+    expected = {0: 0.3789, 30: 1.1070, 45: 1.8351, 60: 2.5632, 90: 3.2913}
+    one = theory.angle_risks(prompts_of(plan, 1), np.array([*expected], float))
+    np.testing.assert_allclose(one + 0.1, [*expected.values()], atol=6e-5)
+    two = theory.angle_risks(prompts_of(plan, 2), np.array([*expected], float))
+    np.testing.assert_allclose(two + 0.1, 0.5576, atol=6e-5)
