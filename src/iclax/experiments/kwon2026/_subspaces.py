@@ -16,6 +16,7 @@ from ...covariates import Gaussian
 from ...models import LinearAttention
 from ...prompts import PromptDistribution
 from ...report import Figure, Section, Table, Verdict
+from ...sampling import compressed_batch, fresh_batch
 from ...tasks import LowRank
 from ...training import Adam, Average, Cosine, TrainResult, train
 from .._recipe import Part, PartContext, Size
@@ -126,7 +127,7 @@ def train_layers(plan: Plan, seed: int, progress: Any = None) -> TrainResult:
 
     def loss(model: LinearAttention, key: Any, hyper: Any) -> Any:
         prompts = template.replace(tasks=LowRank(hyper["bases"], hyper["weights"]))
-        batch = jax.vmap(prompts.sample)(jr.split(key, plan.batch_size))
+        batch = compressed_batch(prompts, plan.batch_size)(key)
         return jnp.mean((jax.vmap(model)(batch) - batch.label) ** 2)
 
     return train(
@@ -248,7 +249,7 @@ def _simulate(
     def errors(test: Any, key: Any) -> Any:
         bases, weights, length, index = test
         law = template.replace(tasks=LowRank(bases, weights))
-        batch = jax.vmap(law.sample)(jr.split(key, batch_size))
+        batch = fresh_batch(law, batch_size)(key)
         kept = (jnp.arange(longest) < length)[None, :]
         batch = batch._replace(xs=batch.xs * kept[..., None], ys=batch.ys * kept)
         models = {
