@@ -6,6 +6,7 @@ from ._adapters import (
     adapter_risks as adapter_risks,
     adapter_update as adapter_update,
 )
+from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
 from ._full_attention import (
     Attention as Attention,
     AttentionMoments as AttentionMoments,
@@ -38,6 +39,13 @@ from ._one_layer import (
     risk_from_moments as risk_from_moments,
     zero_risk as zero_risk,
 )
+from ._parametrizations import (
+    LinearGamma as LinearGamma,
+    Merged as Merged,
+    Parametrization as Parametrization,
+    Separate as Separate,
+)
+from ._saddles import Saddles as Saddles, saddles as saddles
 from ._subspaces import (
     angle_risks as angle_risks,
     context_length_risks as context_length_risks,
@@ -47,3 +55,9 @@ from ._subspaces import (
     union_risk as union_risk,
 )
 from ._task_risk import TaskRisk as TaskRisk, task_risk as task_risk
+from ._time_courses import (
+    flat_half_drop_time as flat_half_drop_time,
+    head_time as head_time,
+    linear_rates as linear_rates,
+    logistic_gain as logistic_gain,
+)
