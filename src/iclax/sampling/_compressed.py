@@ -16,14 +16,16 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import AssumptionError
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
+from ..tasks import weight_law
 from ._chi import chi_from_normal
 from ._fresh import is_noisy
 from ._normals import normals
 from ._weights import (
     can_draw_weights,
     draw_weights,
-    gaussian_mixture,
     gaussian_root,
+    mixture_weights,
+    num_normals,
     times,
 )
 
@@ -88,7 +90,7 @@ def sufficient_statistics(
 def _rows(prompts: PromptDistribution, size: int) -> Callable[[Any], Prompt]:
     """Prompts of m examples whose plain sum of outer products has the law of G."""
     root, query_root = _gaussian_roots(prompts)
-    law, sigma = gaussian_mixture(prompts.tasks), prompts.noise_std
+    law, sigma = weight_law(prompts.tasks), prompts.noise_std
     noisy, d = is_noisy(prompts), prompts.dim
     triangle = _Triangle(prompts.context_length, d + noisy)
 
@@ -98,12 +100,16 @@ def _rows(prompts: PromptDistribution, size: int) -> Callable[[Any], Prompt]:
             (triangle.above, size),
             (triangle.rows, size),
             (size, d),
-            (size, law.num_normals if law else 0),
+            (size, num_normals(law) if law else 0),
             (size,) if noisy else (0,),
         ]
         above, diagonal, q, z, e = normals(key, *shapes)
         tokens = triangle.fill(above, diagonal)
-        w = law.draw(z) if law else draw_weights(prompts.tasks, weight_key, size)
+        w = (
+            mixture_weights(law, z)
+            if law
+            else draw_weights(prompts.tasks, weight_key, size)
+        )
         xs, query = times(tokens[:, :, :d], root), times(q, query_root)
         ys, target = jnp.einsum("bmd,bd->bm", xs, w), jnp.sum(query * w, 1)
         if not noisy:

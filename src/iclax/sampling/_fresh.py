@@ -11,8 +11,9 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
+from ..tasks import weight_law
 from ._normals import normals
-from ._weights import gaussian_mixture, gaussian_root, times
+from ._weights import gaussian_root, mixture_weights, num_normals, times
 
 # Draws a batch of prompts: a pure function of the key, to be called inside jit.
 Sampler = Callable[[Any], Prompt]
@@ -33,7 +34,7 @@ def fresh_batch(prompts: PromptDistribution, batch_size: int) -> Sampler:
 
 def _gaussian_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
     """The fast path: Gaussian covariates and query, Gaussian mixture of weights."""
-    law = gaussian_mixture(prompts.tasks)
+    law = weight_law(prompts.tasks)
     root = gaussian_root(prompts.covariates)
     query_root = root
     if prompts.query_covariates is not None:
@@ -45,10 +46,10 @@ def _gaussian_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
     n, d, noisy = prompts.context_length, prompts.dim, is_noisy(prompts)
 
     def sample(key: Any) -> Prompt:
-        shapes = [(size, n, d), (size, d), (size, law.num_normals)]
+        shapes = [(size, n, d), (size, d), (size, num_normals(law))]
         noise = [(size, n), (size,)] if noisy else []
         x, q, z, *rest = normals(key, *shapes, *noise)
-        xs, query, w = times(x, root), times(q, query_root), law.draw(z)
+        xs, query, w = times(x, root), times(q, query_root), mixture_weights(law, z)
         ys, target = jnp.einsum("bnd,bd->bn", xs, w), jnp.sum(query * w, 1)
         if not noisy:
             return Prompt(xs, ys, query, target, target)

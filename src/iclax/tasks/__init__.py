@@ -14,3 +14,4 @@ from ._projected import Projected as Projected
 from ._quadratic import Quadratic as Quadratic
 from ._retrieval import Retrieval as Retrieval
 from ._sparse_linear import SparseLinear as SparseLinear
+from ._weight_law import WeightLaw as WeightLaw, weight_law as weight_law

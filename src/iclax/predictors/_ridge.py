@@ -1,0 +1,80 @@
+"""Ridge regression and least squares."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from .._arrays import Array
+from ..prompts import Prompt
+from ._prefixes import points
+from ._recursion import filtered
+
+
+class Ridge(eqx.Module):
+    r"""$\hat y = x_q^T (X^T X + \lambda I)^{-1} X^T y$, λ = `strength` > 0.
+
+    With λ = σ² the posterior mean for w ~ N(0, I). For λ = 0 see `LeastSquares`.
+    """
+
+    strength: Any
+
+    def __call__(self, prompt: Prompt) -> Float[Array, ""]:
+        xs, ys = prompt.xs, prompt.ys
+        n, d = xs.shape
+        if n < d:  # the same by the n × n system (X Xᵀ + λI)
+            gram = xs @ xs.T + self.strength * jnp.eye(n, dtype=xs.dtype)
+            return (xs @ prompt.query) @ _solve(gram, ys)
+        gram = xs.T @ xs + self.strength * jnp.eye(d, dtype=xs.dtype)
+        return prompt.query @ _solve(gram, ys @ xs)
+
+    def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
+        """See `prefixes`: by rank-one updates."""
+        d = len(prompt.query)
+        prior = jnp.eye(d, dtype=prompt.xs.dtype) / self.strength
+        mean = jnp.zeros_like(prompt.query)
+        return filtered(points(prompt), prompt.ys, mean, prior, 1.0)[0]
+
+
+class LeastSquares(eqx.Module):
+    r"""$\hat y = x_q^T X^+ y$: the least-squares fit of least norm."""
+
+    def __call__(self, prompt: Prompt) -> Float[Array, ""]:
+        return prompt.query @ jnp.linalg.lstsq(prompt.xs, prompt.ys)[0]
+
+    def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
+        r"""See `prefixes`: Greville's recursion for $X^+ y$.
+
+        A new x with a part c outside the span of those before moves w along c; any
+        other by a rank-one update of $S = (X^T X)^+$.
+        """
+        d = len(prompt.query)
+        eye = jnp.eye(d, dtype=prompt.xs.dtype)
+        tolerance = 100 * jnp.finfo(eye.dtype).eps
+
+        def step(state: Any, example: Any) -> tuple[Any, Any]:
+            w, s, outside = state
+            x, y = example
+            c, sx, guess = outside @ x, s @ x, x @ w
+            size = c @ c
+            new = size > tolerance * (x @ x)
+            along = c / jnp.where(new, size, 1.0)
+            growth = 1 + x @ sx
+            cross = jnp.outer(sx, along)
+            if_new = s - cross - cross.T + growth * jnp.outer(along, along)
+            if_old = s - jnp.outer(sx, sx) / growth
+            gain = jnp.where(new, along, sx / growth)
+            outside = jnp.where(new, outside - jnp.outer(c, along), outside)
+            return (w + gain * (y - guess), jnp.where(new, if_new, if_old), outside), (
+                guess
+            )
+
+        start = (jnp.zeros_like(prompt.query), jnp.zeros_like(eye), eye)
+        (w, _, _), guesses = jax.lax.scan(step, start, (prompt.xs, prompt.ys))
+        return jnp.append(guesses, prompt.query @ w)
+
+
+def _solve(gram: Float[Array, "m m"], right: Float[Array, " m"]) -> Float[Array, " m"]:
+    return jax.scipy.linalg.solve(gram, right, assume_a="pos")

@@ -1,0 +1,77 @@
+"""The law of the weights of linear tasks, where it is a mixture of Gaussians."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .._arrays import is_concrete
+from ._base import TaskDistribution
+from ._linear import Linear
+from ._low_rank import LowRank
+from ._mixture import Mixture
+from ._projected import Projected
+
+
+@dataclass(frozen=True, eq=False)
+class WeightLaw:
+    """w = `means[k]` + `factors[k]` ξ with probability `weights[k]`, ξ ~ N(0, I_r)."""
+
+    weights: Float[np.ndarray, " k"]
+    means: Float[np.ndarray, "k d"]
+    factors: Float[np.ndarray, "k d r"]
+
+    @property
+    def rank(self) -> int:
+        """The number r of normals behind one draw of ξ."""
+        return self.factors.shape[2]
+
+
+def weight_law(tasks: TaskDistribution) -> WeightLaw | None:
+    """The law of w where f(x) = w·x and w is Gaussian or a mixture; else `None`.
+
+    Covers `Linear`, `LowRank`, their mixtures and their projections.
+    """
+    if isinstance(tasks, Linear) and is_concrete(tasks.mean):
+        return _law([1.0], [tasks.mean], [thin_root(tasks.cov)])
+    if isinstance(tasks, LowRank) and is_concrete(tasks.weights):
+        return weight_law(tasks.as_mixture())
+    if isinstance(tasks, Mixture) and is_concrete(tasks.weights):
+        laws = [weight_law(component) for component in tasks.components]
+        found = [law for law in laws if law is not None]
+        return _merge(tasks.weights, found) if len(found) == len(laws) else None
+    if isinstance(tasks, Projected):
+        inner, u = weight_law(tasks.tasks), tasks.basis
+        if inner is not None:
+            return WeightLaw(inner.weights, inner.means @ u.T, u @ inner.factors)
+    return None
+
+
+def thin_root(cov: Any) -> Float[np.ndarray, "d r"]:
+    """F with F Fᵀ = cov and as many columns as its rank; diagonal where cov is."""
+    cov = np.asarray(cov, dtype=np.float64)
+    values = np.diagonal(cov)
+    if not np.any(cov - np.diag(values)):
+        return np.diag(np.sqrt(np.clip(values, 0.0, None)))[:, values > 0]
+    values, vectors = np.linalg.eigh(cov)
+    keep = values > 1e-12 * values[-1]
+    return vectors[:, keep] * np.sqrt(values[keep])
+
+
+def _law(weights: Any, means: Any, factors: list) -> WeightLaw:
+    """Components with factors of different widths, padded with zero columns."""
+    width = max(factor.shape[1] for factor in factors)
+    padded = [np.pad(f, ((0, 0), (0, width - f.shape[1]))) for f in factors]
+    return WeightLaw(
+        np.asarray(weights, dtype=np.float64),
+        np.asarray(means, dtype=np.float64),
+        np.stack(padded),
+    )
+
+
+def _merge(weights: Any, laws: list[WeightLaw]) -> WeightLaw:
+    shares = [p * law.weights for p, law in zip(weights, laws, strict=True)]
+    means = np.concatenate([law.means for law in laws])
+    factors = [factor for law in laws for factor in law.factors]
+    return _law(np.concatenate(shares), means, factors)

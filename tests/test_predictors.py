@@ -1,0 +1,253 @@
+"""Reference predictors against other ways to compute them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import softmax
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.neighbors import KNeighborsRegressor
+
+from iclax import predictors as p
+from iclax._errors import AssumptionError, SettingError
+from iclax.covariates import Gaussian, Uniform
+from iclax.prompts import Prompt, PromptDistribution
+from iclax.sampling import fresh_batch
+from iclax.tasks import GaussianProcess, Linear, LowRank, Mixture, ReluNeuron
+
+D = 3
+COV = np.array([[1.0, 0.3, 0.0], [0.3, 0.5, 0.2], [0.0, 0.2, 2.0]])
+THIN = np.array([[1.0, 0.5], [0.0, 1.0], [-1.0, 0.5]])
+MEAN = np.array([0.5, -1.0, 0.2])
+POOL = np.random.default_rng(5).normal(size=(1500, D))
+KERNEL = GaussianProcess.rbf(D, 0.9)
+
+PREDICTORS = {
+    "zero": p.Zero(),
+    "step": p.GradientStep(0.7),
+    "preconditioned": p.GradientStep(COV + THIN[:, :1]),
+    "averaging": p.Averaging(),
+    "descent": p.GradientDescent(4, 0.1),
+    "descent++": p.GradientDescentPlusPlus(3, [0.2, 0.3, 0.1], 0.15),
+    "ridge": p.Ridge(0.3),
+    "least squares": p.LeastSquares(),
+    "gaussian": p.GaussianPosteriorMean(COV, 0.5, MEAN),
+    "low rank": p.GaussianPosteriorMean(THIN @ THIN.T, 0.5),
+    "noiseless": p.GaussianPosteriorMean(THIN @ THIN.T, 0.0, MEAN),
+    "mixture": p.MixturePosteriorMean(
+        [0.2, 0.8], [MEAN, 0 * MEAN], np.stack([THIN, THIN[::-1]]), 0.5
+    ),
+    "discrete": p.DiscreteMMSE(POOL, 0.5),
+    "process": p.GaussianProcessPosterior(KERNEL.kernel, 0.1),
+    "nearest": p.KNearest(2),
+}
+
+
+def random_prompt(seed, n, d=D):
+    rng = np.random.default_rng(seed)
+    shapes = ((n, d), (n,), (d,), (), ())
+    return Prompt(*(jnp.asarray(rng.normal(size=s)) for s in shapes))
+
+
+def oracle(name, x, y, q):
+    """The same prediction in NumPy, by another route."""
+    n, d = x.shape
+    if name == "zero":
+        return 0.0
+    if name in ("step", "averaging"):
+        return (0.7 if name == "step" else 1.0) * np.mean(y * (x @ q))
+    if name == "preconditioned":
+        return np.mean([y[i] * q @ (COV + THIN[:, :1]) @ x[i] for i in range(n)])
+    if name == "descent":  # I − (I − ηA)^K times the solution, through A⁺
+        a, b = x.T @ x / n, x.T @ y / n
+        left = np.linalg.matrix_power(np.eye(d) - 0.1 * a, 4)
+        return q @ (np.eye(d) - left) @ np.linalg.pinv(a) @ b
+    if name == "descent++":
+        return gd_plus_plus(x, y, q, [0.2, 0.3, 0.1], 0.15)
+    if name == "ridge":
+        rows = np.vstack([x, 0.3**0.5 * np.eye(d)])
+        return q @ np.linalg.lstsq(rows, np.append(y, np.zeros(d)))[0]
+    if name == "least squares":
+        return q @ np.linalg.pinv(x) @ y
+    if name in ("gaussian", "low rank", "noiseless"):
+        cov = COV if name == "gaussian" else THIN @ THIN.T
+        mean = 0 * MEAN if name == "low rank" else MEAN
+        noise = 0.0 if name == "noiseless" else 0.25
+        return posterior(x, y, q, mean, cov, noise)[0]
+    if name == "mixture":
+        parts = [
+            posterior(x, y, q, m, f @ f.T, 0.25)
+            for m, f in ((MEAN, THIN), (0 * MEAN, THIN[::-1]))
+        ]
+        values, evidence = np.array(parts).T
+        return softmax(np.log([0.2, 0.8]) + evidence) @ values
+    if name == "discrete":
+        errors = ((y[:, None] - x @ POOL.T) ** 2).sum(0)
+        return softmax(-errors / (2 * 0.25)) @ POOL @ q
+    if name == "process":
+        model = GaussianProcessRegressor(RBF(0.9), alpha=0.1, optimizer=None)
+        return model.fit(x, y).predict(q[None])[0]
+    model = KNeighborsRegressor(min(2, n)).fit(x, y)
+    return model.predict(q[None])[0]
+
+
+def posterior(x, y, q, mean, cov, noise):
+    """Conditioning of the joint Gaussian, and its evidence."""
+    gram = x @ cov @ x.T + noise * np.eye(len(y))
+    value = q @ mean + q @ cov @ x.T @ np.linalg.pinv(gram, 1e-10) @ (y - x @ mean)
+    if not noise:
+        return value, 0.0
+    return value, stats.multivariate_normal.logpdf(y, x @ mean, gram)
+
+
+def gd_plus_plus(x, y, q, etas, gamma):
+    """Token by token, in the order of a linear attention layer."""
+    tokens = [(a.copy(), b) for a, b in zip(x, y, strict=True)] + [(q.copy(), 0.0)]
+    n = len(y)
+    for eta in etas:
+        second = sum(np.outer(a, a) for a, _ in tokens[:-1]) / n
+        move = sum(b * a for a, b in tokens[:-1]) / n
+        tokens = [(a - gamma * second @ a, b - eta * move @ a) for a, b in tokens]
+    return -tokens[-1][1]
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_equals_the_oracle(name):
+    for n in (2, 7):  # fewer and more examples than dimensions
+        prompt = random_prompt(n, n)
+        if name == "noiseless":  # labels that have a solution
+            w = MEAN + THIN @ np.array([0.7, -0.4])
+            prompt = prompt._replace(ys=prompt.xs @ w)
+        x, y, q = (np.asarray(a) for a in prompt[:3])
+        expected = oracle(name, x, y, q)
+        found = eqx.filter_jit(PREDICTORS[name])(prompt)
+        assert np.allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [k for k, v in PREDICTORS.items() if k != "zero"])
+def test_prefixes_in_one_pass(name):
+    """Against asking again at every point with the examples before it."""
+    prompt, predictor = random_prompt(0, 6), PREDICTORS[name]
+    if name == "noiseless":
+        prompt = prompt._replace(ys=prompt.xs @ MEAN)
+    found = np.asarray(eqx.filter_jit(p.prefixes)(predictor, prompt))
+    x, y, at = (np.asarray(a) for a in (prompt.xs, prompt.ys, p.points(prompt)))
+    expected = [oracle(name, x[:i], y[:i], at[i]) for i in range(1, 7)]
+    assert found.shape == (7,)
+    assert np.allclose(found[1:], expected, rtol=1e-7, atol=1e-9)
+    prior = {
+        "gaussian": MEAN,
+        "noiseless": MEAN,
+        "mixture": 0.2 * MEAN,
+        "discrete": POOL.mean(0),
+    }.get(name, 0 * MEAN)
+    assert np.allclose(found[0], at[0] @ prior, atol=1e-12)
+
+
+def test_least_squares_prefixes_with_repeated_inputs():
+    """A repeated or dependent x is not a new direction."""
+    x = np.array([[1.0, 2, 0], [1, 2, 0], [0, 1, 0], [2, 5, 0], [0, 0, 1], [1, 1, 1]])
+    prompt = random_prompt(3, 6)._replace(xs=jnp.asarray(x))
+    found = p.prefixes(p.LeastSquares(), prompt)
+    y, at = np.asarray(prompt.ys), np.asarray(p.points(prompt))
+    expected = [at[i] @ np.linalg.pinv(x[:i]) @ y[:i] for i in range(1, 7)]
+    assert np.allclose(found[1:], expected, rtol=1e-8)
+
+
+def test_one_pass_in_float32(getkey):
+    """No loss of accuracy that matters after many rank-one updates."""
+    with jax.enable_x64(False):
+        prompt = jax.tree.map(jnp.float32, random_prompt(1, 200, 8))
+        for predictor in (p.Ridge(0.01), p.LeastSquares()):
+            found = np.asarray(eqx.filter_jit(p.prefixes)(predictor, prompt))[9:]
+            x, y, at = (
+                np.asarray(a, np.float64)
+                for a in (prompt.xs, prompt.ys, p.points(prompt))
+            )
+            strength = 0.01 if isinstance(predictor, p.Ridge) else 0.0
+            expected = [
+                at[i]
+                @ np.linalg.solve(
+                    x[:i].T @ x[:i] + strength * np.eye(8), x[:i].T @ y[:i]
+                )
+                for i in range(9, 201)
+            ]
+            assert np.max(np.abs(found - expected)) < 2e-3 * np.std(expected)
+
+
+def test_mixture_is_the_limit_of_a_pool():
+    """dMMSE over many draws of w from the mixture tends to its posterior mean."""
+    rng = np.random.default_rng(0)
+    mixture, count = PREDICTORS["mixture"], 2**18
+    which = rng.choice(2, count, p=mixture.weights)
+    noise = rng.normal(size=(count, 2))
+    pool = mixture.means[which] + np.einsum("kdr,kr->kd", mixture.factors[which], noise)
+    prompt = random_prompt(4, 3)
+    found = eqx.filter_jit(p.prefixes)(p.DiscreteMMSE(pool, 0.5), prompt)
+    assert np.allclose(found, p.prefixes(mixture, prompt), atol=0.05)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6])
+def test_discrete_far_from_every_task(far):
+    """Labels that no task explains: the least bad task, not a NaN."""
+    prompt = random_prompt(0, 3)
+    prompt = prompt._replace(ys=far * prompt.ys)
+    x, y, q = (np.asarray(a) for a in prompt[:3])
+    found = PREDICTORS["discrete"](prompt)
+    assert np.allclose(found, oracle("discrete", x, y, q), rtol=1e-6)
+
+
+LAWS = {
+    "mean": PromptDistribution(Gaussian(COV), Linear(COV, MEAN), 2, 0.6),
+    "no noise": PromptDistribution(Uniform(COV), LowRank.coordinates(D, 2), 2),
+    "mixture": PromptDistribution(
+        Gaussian(np.eye(D)),
+        Mixture([LowRank.coordinates(D, 1, 2), Linear(COV, MEAN)], [0.7, 0.3]),
+        3,
+        0.4,
+    ),
+    "process": PromptDistribution(Uniform(np.eye(D)), KERNEL, 4, 0.3),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_bayes_predictor_errs_at_right_angles(name, getkey):
+    """E[(ŷ − f) g(context)] = 0 for every g: no predictor can improve on it."""
+    law = LAWS[name]
+    bayes = p.bayes_predictor(law)
+
+    def terms(prompt):
+        value = bayes(prompt)
+        error = value - prompt.target
+        ridge = p.Ridge(1.0)(prompt)
+        tests = [1.0, value, ridge, ridge**2, p.Averaging()(prompt), prompt.ys[0]]
+        gain = (ridge - prompt.target) ** 2 - error**2
+        return jnp.stack([error * g for g in tests] + [gain])
+
+    batch = jax.jit(fresh_batch(law, 20_000))(getkey())
+    found = np.asarray(jax.jit(jax.vmap(terms))(batch))
+    scores = found.mean(0) / (found.std(0) / len(found) ** 0.5 + 1e-12)
+    assert np.all(np.abs(scores[:-1]) < 4.5), scores
+    assert scores[-1] > 5  # and it does beat ridge regression
+
+
+def test_refusals():
+    law = PromptDistribution(Gaussian(np.eye(D)), ReluNeuron(np.eye(D)), 2)
+    with pytest.raises(AssumptionError, match="ReluNeuron"):
+        p.bayes_predictor(law)
+    with pytest.raises(SettingError, match="noise_std"):
+        p.DiscreteMMSE(POOL, 0.0)
+    mixture = Mixture([Linear(np.eye(D)), Linear(COV)])
+    with pytest.raises(SettingError, match="noise_std"):
+        p.bayes_predictor(PromptDistribution(Gaussian(COV), mixture, 2))
+
+
+def test_predictors_batch(getkey):
+    batch = jax.jit(fresh_batch(LAWS["mean"], 3))(getkey())
+    for predictor in (PREDICTORS["mixture"], PREDICTORS["discrete"]):
+        found = jax.jit(jax.vmap(predictor))(batch)
+        one = predictor(jax.tree.map(lambda leaf: leaf[1], batch))
+        assert np.allclose(found[1], one, rtol=1e-10)
