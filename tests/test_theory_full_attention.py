@@ -148,3 +148,39 @@ def test_wrong_weights_and_unknown_tasks_are_refused():
     )
     with pytest.raises(AssumptionError, match="Gaussian covariates"):
         theory.attention_risk(np.ones(4), np.ones((4, 3)), data)
+
+
+@pytest.mark.parametrize("include_query", [False, True])
+def test_attention_gradient_equals_autodiff(include_query):
+    query = helpers.laws.Uniform(helpers.spd(3, 31))
+    prompts = PromptDistribution(
+        COVARIATES["gaussian"](3), TASKS["mixture"](3), 3, 0.6, query
+    )
+    a, q = weights(3, 2, 10)
+    how = {"include_query": include_query, "divisor": 2.0}
+
+    def risk(a, q):
+        return theory.attention_risk(a, q, prompts, **how)
+
+    slope = jax.jit(jax.grad(risk, (0, 1)), compiler_options=helpers.QUICK)
+    found = theory.attention_gradient(a, q, prompts, **how)
+    for one, other in zip(found, slope(a, q), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("include_query", [False, True])
+def test_attention_curvature_equals_autodiff(include_query):
+    prompts = PromptDistribution(COVARIATES["gaussian"](2), TASKS["mixture"](2), 3, 0.6)
+    (a, q), direction = weights(2, 1, 11), weights(2, 1, 12)
+    how = {"include_query": include_query}
+
+    def risk(a, q):
+        return theory.attention_risk(a, q, prompts, **how)
+
+    def curvature(a, q):
+        return jax.jvp(jax.grad(risk, (0, 1)), (a, q), direction)[1]
+
+    found = theory.attention_curvature(a, q, direction, prompts, **how)
+    other = jax.jit(curvature, compiler_options=helpers.QUICK)(a, q)
+    for one, two in zip(found, other, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-11)

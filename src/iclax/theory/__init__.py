@@ -8,13 +8,20 @@ from ._adapters import (
 )
 from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
 from ._full_attention import (
-    Attention as Attention,
+    attention_curvature as attention_curvature,
+    attention_gradient as attention_gradient,
+    attention_risk as attention_risk,
+    gradient_from_attention_moments as gradient_from_attention_moments,
+    risk_from_attention_moments as risk_from_attention_moments,
+)
+from ._full_attention_moments import (
     AttentionMoments as AttentionMoments,
     attention_moments as attention_moments,
-    attention_risk as attention_risk,
+)
+from ._full_attention_weights import (
+    Attention as Attention,
     effective_preconditioner as effective_preconditioner,
     gd_attention as gd_attention,
-    risk_from_attention_moments as risk_from_attention_moments,
 )
 from ._layer_form import (
     gd_form_reason as gd_form_reason,
