@@ -14,9 +14,17 @@ from ._full_attention import (
     gradient_from_attention_moments as gradient_from_attention_moments,
     risk_from_attention_moments as risk_from_attention_moments,
 )
+from ._full_attention_heads import (
+    HeadsOptimum as HeadsOptimum,
+    multi_head_optimum as multi_head_optimum,
+)
 from ._full_attention_moments import (
     AttentionMoments as AttentionMoments,
     attention_moments as attention_moments,
+)
+from ._full_attention_optimum import (
+    AttentionOptimum as AttentionOptimum,
+    optimal_attention as optimal_attention,
 )
 from ._full_attention_weights import (
     Attention as Attention,

@@ -44,6 +44,15 @@ class AttentionMoments:
         fourth = self.tokens.fourth(a) + self._noise_fourth((a + a.T) / 2)
         return (1 - 1 / self.n) * product + fourth / self.n
 
+    def gram(self, a: Float[Array, "e e"]) -> Float[Array, "e e"]:
+        r"""$E[\frac{G}{n} tr(A \frac{G}{n})]$ for a symmetric matrix `a`."""
+        t, last = self.tokens, self._last(a)
+        trace = namespace(a).sum(a * t.second)
+        traced = t.traced(a) + self.noise * (a[-1, -1] * t.second + trace * last)
+        traced = traced + self.noise**2 * a[-1, -1] * last
+        fourth = t.fourth(a) + self._noise_fourth(a)
+        return (1 - 1 / self.n) * traced + fourth / self.n
+
     def target(self, a: Float[Array, " e"]) -> Float[Array, "e d"]:
         r"""$E[\frac{G}{n} a\, y_q x_q^T]$ for a vector `a` of size d + 1."""
         t, xp = self.tokens, namespace(a, self.cross)

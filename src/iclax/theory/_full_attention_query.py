@@ -4,6 +4,8 @@ With $e_q = (x_q; 0)$ in G the output gains $t/n$, where
 $t = \\sum_h (a_{h,x} \\cdot x_q)(x_q^T Q_{h,x} x_q)$ is a cubic form in the query.
 """
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 
 from .._arrays import Array, namespace
@@ -44,6 +46,30 @@ def query_token_gradient(weights: Attention, m: AttentionMoments) -> Attention:
         )
         in_q.append(xp.concatenate([form, row]) + 2 / m.n * xp.outer(pulled, cubic))
     return Attention(xp.stack(in_a), xp.stack(in_q))
+
+
+def query_token_system(
+    readout: Float[Array, " e"], m: AttentionMoments
+) -> tuple[Callable[[Array], Array], Float[Array, "e d"]]:
+    """Half the gradient of `query_token_risk` in the Q of one head with read-out a.
+
+    It is linear(Q) − constant: returns the two parts.
+    """
+    a, pulled, law = readout[:-1], m.mean @ readout, m.query_law
+    xp = namespace(readout, m.cross)
+    row, square = xp.zeros((1, a.shape[0])), xp.outer(a, a)
+
+    def on_x(vector: Array) -> Array:
+        form = law.fourth_moment(_symmetric(xp.outer(vector, a))) / m.n
+        return xp.concatenate([form, row])
+
+    def linear(q: Array) -> Array:
+        form = _symmetric(q[:-1])
+        cubic = law.fourth_moment(form) @ a / m.n
+        sixth = xp.concatenate([law.sixth_moment(square, form) / m.n**2, row])
+        return xp.outer(pulled, cubic) + on_x(q.T @ pulled) + sixth
+
+    return linear, on_x(m.tokens.mean)
 
 
 def _parts(weights: Attention, m: AttentionMoments):

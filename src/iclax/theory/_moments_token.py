@@ -71,6 +71,17 @@ class TokenMoments:
             xp.sum(top * self.signal) + ends @ up + corner * self.power_square,
         )
 
+    def traced(self, a: Float[Array, "e e"]) -> Float[Array, "e e"]:
+        """$E_f[tr(A S_f) S_f]$ for a symmetric matrix `a` of size d + 1."""
+        top, right, _, corner = split(a)
+        second, xp = self.covariates.second_moment, namespace(a, self.signal)
+        u, up = second @ self.mean, second @ self.skew
+        fixed = xp.sum(top * second)
+        edge = fixed * u + 2 * self.signal @ right + corner * up
+        mean_trace = fixed + 2 * right @ u + corner * self.power
+        last = fixed * self.power + 2 * right @ up + corner * self.power_square
+        return blocks(mean_trace * second, edge, edge, last)
+
     def fourth(self, a: Float[Array, "e e"]) -> Float[Array, "e e"]:
         """$E[e e^T A e e^T]$ for any matrix `a`; only its symmetric part counts."""
         top, right, _, corner = split((a + a.T) / 2)
