@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "iclax"
-CORE = {"_arrays", "_lazy", "_errors"}
+CORE = {"_arrays", "_lazy", "_errors", "_files", "_tensors"}
 DATA = CORE | {"covariates", "tasks", "prompts"}
 MODELS = DATA | {"predictors", "models"}
 SIDES = MODELS | {"sampling"}
@@ -20,7 +20,7 @@ ALLOWED = {
     "models": DATA | {"predictors"},
     "theory": DATA,
     "sampling": MODELS,
-    "training": SIDES | {"runs"},
+    "training": SIDES | {"runs", ""},
     "evaluation": SIDES,
     "settings": DATA,
     "runs": CORE | {""},
@@ -59,7 +59,7 @@ def test_imports_go_one_way(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_files_are_small(path):
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text().splitlines()) <= 450
 
 
 @pytest.mark.parametrize(

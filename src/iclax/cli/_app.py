@@ -6,16 +6,18 @@ import tyro
 
 from .._errors import IclaxError
 from ._list import list_
-from ._plateau import plateau
+from ._reproduce import reproduce
+from ._run import run
 from ._theory import theory
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; user errors end with one message and exit code 2."""
     app = tyro.extras.SubcommandApp()
+    app.command(reproduce, name="reproduce")
+    app.command(run, name="run")
     app.command(theory, name="theory")
     app.command(list_, name="list")
-    app.command(plateau, name="plateau")
     try:
         app.cli(
             prog="iclax",
@@ -26,6 +28,9 @@ def main(arguments: list[str] | None = None) -> None:
     except IclaxError as error:
         print(f"iclax: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # the reader of our output went away, as with `| head`
+        sys.stderr.close()
+        sys.exit(141)
     except KeyboardInterrupt:
         print("iclax: interrupted; what is done is on disk", file=sys.stderr)
         sys.exit(130)

@@ -24,7 +24,7 @@ def list_(json: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
 
 def inventory() -> dict[str, list[dict[str, str]]]:
     """Everything that can be named in a setting file or on the command line."""
-    from ..experiments import recipes
+    from ..experiments import load_recipe, recipe_names
     from ..settings import COVARIATE_TABLES, TASK_TABLES, LinearAttentionTable
 
     return {
@@ -32,8 +32,9 @@ def inventory() -> dict[str, list[dict[str, str]]]:
         "covariates": [_entry(table) for table in COVARIATE_TABLES],
         "models": [_entry(LinearAttentionTable)],
         "recipes": [
-            {"kind": name, "summary": summary, "reference": reference}
-            for name, (summary, reference) in recipes().items()
+            {"kind": name, "summary": recipe.summary, "reference": recipe.reference}
+            for name in recipe_names()
+            for recipe in [load_recipe(name)]
         ],
     }
 

@@ -17,7 +17,8 @@ from ._plateau import (
 )
 from ._risk import (
     Estimate as Estimate,
-    simulate_gap as simulate_gap,
+    simulate_advantages as simulate_advantages,
+    simulate_gaps as simulate_gaps,
     simulate_risks as simulate_risks,
 )
 from ._rows import simulate_row_risks as simulate_row_risks

@@ -48,5 +48,7 @@ def simulate_row_risks(
             for name, predictor in predictors.items()
         }
 
-    sample_batch = jax.vmap(sample)
+    def sample_batch(key: Any, size: int) -> Prompt:
+        return jax.vmap(sample)(jr.split(key, size))
+
     return average_terms(errors, sample_batch, num_prompts, key, 1024)

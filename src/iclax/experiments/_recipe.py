@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Literal
 
 from .. import __version__
 from .._errors import RunError
+from .._files import Lock, make_folder
 from ..report import Section, sections_text, write_html
 from ..runs import versions, write_json
 
@@ -89,12 +91,26 @@ def run_recipe(
 ) -> Outcome:
     """Compute the parts that are missing in `folder`, then write figures and report."""
     parts = recipe.parts(size, seed)
+    with Lock(make_folder(folder)):
+        return _run(recipe, parts, size, seed, folder, force, progress, announce)
+
+
+def _run(
+    recipe: Recipe,
+    parts: Sequence[Part],
+    size: Size,
+    seed: int,
+    folder: Path,
+    force: bool,
+    progress: Callable[[str, int], Any],
+    announce: Callable[[str], None],
+) -> Outcome:
     data, reused = {}, []
     for part in parts:
         found = None if force else _saved(folder, part)
         if found is None:
             announce(f"{part.name} …")
-            context = PartContext(folder / part.name, progress)
+            context = PartContext(_part_folder(folder, part, force), progress)
             found = part.compute(context)
             _save(folder, part, found)
         else:
@@ -141,6 +157,14 @@ def _write_report(
             ],
         },
     )
+
+
+def _part_folder(folder: Path, part: Part, force: bool) -> Path:
+    """Where the part keeps checkpoints; what another config left is not mixed in."""
+    own = folder / "parts" / f"{part.name}-{part.fingerprint[:8]}"
+    if force and own.exists():
+        rmtree(own)
+    return own
 
 
 def _saved(folder: Path, part: Part) -> dict[str, Any] | None:

@@ -1,14 +1,12 @@
-"""Files that are either whole or not there: written beside, synced, then renamed."""
+"""Results as JSON at full precision, whole or not there."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._errors import RunError
+from .._files import make_folder, write_atomic
 
 
 def plain(value: Any) -> Any:
@@ -26,28 +24,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` atomically. Raises `RunError` if the disk refuses."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(
-            f"cannot write {path}: {reason}; what was saved before is kept"
-        ) from None
-
-
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as JSON, atomically; floats at full precision."""
     text = json.dumps(plain(value), indent=1, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    make_folder(path.parent)
+    write_atomic(path, (text + "\n").encode())

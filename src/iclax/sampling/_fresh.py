@@ -71,7 +71,7 @@ def _any_batch(prompts: PromptDistribution, size: int) -> Sampler:
         xs = prompts.covariates.sample(x_key, size * n).reshape(size, n, d)
         query = _queries(prompts, q_key, xs)
         points = jnp.concatenate([xs, query[:, None]], 1)
-        values = jax.vmap(prompts.tasks.sample)(jr.split(task_key, size), points)
+        values = prompts.tasks.sample_batch(task_key, points)
         labels = values
         if is_noisy(prompts):
             (e,) = normals(noise_key, (size, n + 1))

@@ -28,7 +28,7 @@ class LinearAttentionTable(Table):
         "separate"
     )
     normalization: Literal["context", "none"] = "context"
-    init_scale: Positive = 0.3
+    init_scale: Positive = 0.5
     reference: ClassVar[str] = "von Oswald et al. 2023; Mahankali et al. 2023"
 
 

@@ -33,16 +33,16 @@ class ReluNeuron(TaskDistribution):
         return self.cov.shape[0]
 
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
+        return self.sample_batch(key, xs[None])[0]
+
+    def sample_batch(self, key: Any, xs: Float[Array, "b m d"]) -> Float[Array, "b m"]:
         weight_key, sign_key = jr.split(key)
         root = jnp.asarray(square_root(self.cov))
-        values = jax.nn.leaky_relu(
-            xs @ (root @ jr.normal(weight_key, (self.dim,))), self.slope
-        )
-        return (
-            values * jr.rademacher(sign_key, (), values.dtype)
-            if self.random_sign
-            else values
-        )
+        weights = jr.normal(weight_key, (xs.shape[0], self.dim)) @ root
+        values = jax.nn.leaky_relu(jnp.einsum("bmd,bd->bm", xs, weights), self.slope)
+        if not self.random_sign:
+            return values
+        return values * jr.rademacher(sign_key, (xs.shape[0], 1), values.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,13 @@ class TwoLayerRelu(TaskDistribution):
         return self.cov.shape[0]
 
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
+        return self.sample_batch(key, xs[None])[0]
+
+    def sample_batch(self, key: Any, xs: Float[Array, "b m d"]) -> Float[Array, "b m"]:
         inner_key, outer_key = jr.split(key)
+        size, width = xs.shape[0], self.width
         root = jnp.asarray(square_root(self.cov))
-        inner = root @ jr.normal(inner_key, (self.dim, self.width))
-        outer = jr.normal(outer_key, (self.width,)) * (self.scale / self.width**0.5)
-        return jax.nn.relu(xs @ inner) @ outer
+        inner = jr.normal(inner_key, (size, width, self.dim)) @ root
+        outer = jr.normal(outer_key, (size, width)) * (self.scale / width**0.5)
+        hidden = jax.nn.relu(jnp.einsum("bmd,bwd->bmw", xs, inner))
+        return jnp.einsum("bmw,bw->bm", hidden, outer)

@@ -39,16 +39,20 @@ class Polynomial(TaskDistribution):
         return self.input_dim
 
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-        total = jnp.zeros(xs.shape[0])
+        return self.sample_batch(key, xs[None])[0]
+
+    def sample_batch(self, key: Any, xs: Float[Array, "b m d"]) -> Float[Array, "b m"]:
+        size, total = xs.shape[0], jnp.zeros(xs.shape[:2])
         for degree, coefficient in self.coefficients.items():
-            tensor = jr.normal(jr.fold_in(key, degree), (self.dim,) * degree)
-            total = total + coefficient**0.5 * _contract(tensor, xs)
+            tensors = jr.normal(jr.fold_in(key, degree), (size, self.dim**degree))
+            values = jnp.einsum("bmp,bp->bm", _powers(xs, degree), tensors)
+            total = total + coefficient**0.5 * values
         return total
 
 
-def _contract(tensor: Array, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-    """⟨T, x ⊗ … ⊗ x⟩ at each row of `xs`."""
-    values = jnp.broadcast_to(tensor, (xs.shape[0], *tensor.shape))
-    while values.ndim > 1:
-        values = jnp.einsum("m...d,md->m...", values, xs)
-    return values
+def _powers(xs: Float[Array, "b m d"], degree: int) -> Float[Array, "b m p"]:
+    """The entries of x ⊗ … ⊗ x (`degree` factors) at each point."""
+    powers = jnp.ones((*xs.shape[:2], 1), xs.dtype)
+    for _ in range(degree):
+        powers = (powers[..., None] * xs[..., None, :]).reshape(*xs.shape[:2], -1)
+    return powers

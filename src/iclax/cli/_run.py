@@ -1,0 +1,72 @@
+"""`iclax run`: exact theory, training and comparison on a user's own setting."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from ._theory import SettingPath
+
+
+def run(
+    setting: SettingPath,
+    /,
+    out: Path | None = None,
+    force: tyro.conf.FlagCreatePairsOff[bool] = False,
+    json: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Theory, training, comparison, figures and report of your own setting file.
+
+    A second call with the same setting finds the result and says so.
+
+    Args:
+        setting: The setting file.
+        out: The run folder [default: runs/NAME-HASH].
+        force: Compute again what is already there.
+        json: Print one JSON object.
+    """
+    from ..experiments._recipe import run_recipe
+    from ..experiments._setting_recipe import run_folder, setting_recipe
+    from ..report import sections_text
+    from ..settings import load_setting
+    from ._output import print_json
+    from ._progress import progress_factory
+
+    loaded = load_setting(setting)
+    recipe = setting_recipe(loaded, setting.stem)
+    folder = run_folder(recipe, loaded, out, force)
+    outcome = run_recipe(
+        recipe,
+        size="laptop",
+        seed=loaded.training.seeds[0],
+        folder=folder,
+        force=force,
+        progress=progress_factory(),
+        announce=lambda text: print(text, file=sys.stderr),
+    )
+    if json:
+        print_json({"folder": str(folder), **_summary(outcome)})
+        return
+    print(sections_text(outcome.sections))
+    if outcome.reused:
+        print(f"\nfound in {folder}, not computed again (--force to redo)")
+    print(f"\nreport: {folder / 'report.html'}")
+
+
+def _summary(outcome: Any) -> dict[str, Any]:
+    """The numbers of a run by their JSON names."""
+    case = outcome.data["comparison"]
+    seeds = ("seed", "trained_risk", "trained_risk_se", "exact_risk")
+    measures = ("gamma_relative_error", "prediction_gap", "vanishing_blocks", "gamma")
+    return {
+        "reused": bool(outcome.reused),
+        **case["claim"],
+        "seeds": [
+            {name: layer[name] for name in seeds + measures} for layer in case["layers"]
+        ],
+        "references": case["references"],
+        "real_labels": case.get("real_labels"),
+        "verdict": case["verdict"],
+        "holds": case["holds"],
+    }

@@ -1,0 +1,92 @@
+"""Training one linear-attention layer as a setting states it."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import theory
+from .._errors import AssumptionError
+from ..models import LinearAttention
+from ..prompts import PromptDistribution
+from ..sampling import fresh_batch
+from ..settings import LinearAttentionTable, Setting
+from ..training import Adam, Average, Cosine, TrainResult, train
+
+
+def train_layer(
+    setting: Setting,
+    prompts: PromptDistribution,
+    *,
+    folder: Path | None = None,
+    progress: Any = None,
+) -> TrainResult:
+    """Train every seed of `setting` on fresh prompts at every step, all at once.
+
+    The loss is the squared error against the *noisy* label of the query. Watched:
+    "risk", the exact risk of the layer's GD form against the noiseless target.
+    """
+    table = setting.training
+    draw = fresh_batch(prompts, table.batch_size)
+
+    def init(key: Any) -> LinearAttention:
+        return build_layer(setting.model, prompts.dim, key)
+
+    def loss(model: LinearAttention, key: Any) -> Any:
+        batch = draw(key)
+        return jnp.mean((jax.vmap(model)(batch) - batch.label) ** 2)
+
+    return train(
+        init,
+        loss,
+        steps=table.steps,
+        seeds=table.seeds,
+        optimizer=Adam(table.learning_rate, Cosine(), clip=1.0),
+        average=Average(table.average_last) if table.average_last else None,
+        watch=_exact_risk_watch(prompts),
+        record_every=min(table.record_every, table.steps),
+        progress=progress,
+        folder=folder,
+    )
+
+
+def _exact_risk_watch(prompts: PromptDistribution) -> Any:
+    """A function of the model that gives its exact risk; None without theory."""
+    try:
+        moments = theory.prompt_moments(prompts)
+    except AssumptionError:
+        return None
+    known = [moments.query, moments.cross, moments.gradient, moments.power]
+    exact = theory.PromptMoments(*(jnp.asarray(value) for value in known))
+    n = prompts.context_length
+
+    def watch(model: LinearAttention) -> dict[str, Any]:
+        return {"risk": theory.risk_from_moments(model.preconditioner(n), exact)}
+
+    return watch
+
+
+def trained_model(result: TrainResult, run: int) -> LinearAttention:
+    """The layer of one run: its averaged weights where an average was kept."""
+    averaged = result.averaged is not None
+    return result.averaged_of(run) if averaged else result.model_of(run)
+
+
+def build_layer(table: LinearAttentionTable, dim: int, key: Any) -> LinearAttention:
+    """The layer of a [model] table at its random initialization."""
+    return LinearAttention.init(
+        dim,
+        heads=table.heads,
+        parametrization=table.parametrization,
+        init_scale=table.init_scale,
+        normalization=table.normalization,
+        include_query=table.include_query,
+        key=key,
+    )
+
+
+def layer_gamma(model: LinearAttention, context_length: int) -> np.ndarray:
+    """The trained Γ in float64, 1/n convention."""
+    return np.asarray(model.preconditioner(context_length), dtype=np.float64)
