@@ -228,3 +228,18 @@ def test_stored_batches(getkey):
 def test_refuses_empty_batches():
     with pytest.raises(SettingError, match="batch_size"):
         fresh_batch(LAWS["mixture"], 0)
+
+
+def test_a_traced_union_of_subspaces_draws_as_a_known_one(getkey):
+    tasks, key = LowRank.coordinates(4, 1, 3, weights=[0.5, 0.2, 0.3]), getkey()
+    law = PromptDistribution(Gaussian(np.eye(4)), tasks, 3, 0.5)
+
+    @jax.jit
+    def traced(bases, weights):
+        return fresh_batch(law.replace(tasks=LowRank(bases, weights)), 50)(key)
+
+    # A component of weight 0 is never drawn, wherever its basis points.
+    bases = np.concatenate([tasks.bases, tasks.bases[:1]])
+    found = traced(jnp.asarray(bases), jnp.array([0.5, 0.2, 0.3, 0.0]))
+    for ours, known in zip(found, jax.jit(fresh_batch(law, 50))(key), strict=True):
+        np.testing.assert_allclose(ours, known, rtol=1e-12, atol=1e-12)

@@ -27,8 +27,9 @@ def mixture_weights(law: WeightLaw, z: Float[Array, "b m"]) -> Float[Array, "b d
         w = times(z, law.factors[0].T)
         return w + jnp.asarray(law.means, dtype) if law.means.any() else w
     # k is how many of the normal quantiles of p₁, p₁ + p₂, … the last normal exceeds.
-    quantiles = ndtri(np.clip(np.cumsum(law.weights)[:-1], 0, 1))
-    k = jnp.searchsorted(jnp.asarray(quantiles, dtype), z[:, -1])
+    shares = law.weights.cumsum()[:-1].clip(0, 1)
+    inverse = ndtri if is_concrete(shares) else jax.scipy.special.ndtri
+    k = jnp.searchsorted(jnp.asarray(inverse(shares), dtype), z[:, -1])
     w = jnp.einsum("bdr,br->bd", jnp.asarray(law.factors, dtype)[k], z[:, :-1])
     return w + jnp.asarray(law.means, dtype)[k] if law.means.any() else w
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import is_concrete
+from .._arrays import Array, is_concrete
 from ._base import TaskDistribution
 from ._linear import Linear
 from ._low_rank import LowRank
@@ -18,9 +18,9 @@ from ._projected import Projected
 class WeightLaw:
     """w = `means[k]` + `factors[k]` ξ with probability `weights[k]`, ξ ~ N(0, I_r)."""
 
-    weights: Float[np.ndarray, " k"]
+    weights: Float[Array, " k"]
     means: Float[np.ndarray, "k d"]
-    factors: Float[np.ndarray, "k d r"]
+    factors: Float[Array, "k d r"]
 
     @property
     def rank(self) -> int:
@@ -31,12 +31,16 @@ class WeightLaw:
 def weight_law(tasks: TaskDistribution) -> WeightLaw | None:
     """The law of w where f(x) = w·x and w is Gaussian or a mixture; else `None`.
 
-    Covers `Linear`, `LowRank`, their mixtures and their projections.
+    Covers `Linear`, `LowRank`, their mixtures and their projections; of laws with
+    traced arrays only `LowRank` without a floor.
     """
     if isinstance(tasks, Linear) and is_concrete(tasks.mean):
         return _law([1.0], [tasks.mean], [thin_root(tasks.cov)])
     if isinstance(tasks, LowRank) and is_concrete(tasks.weights):
         return weight_law(tasks.as_mixture())
+    if isinstance(tasks, LowRank) and is_concrete(tasks.floor) and not tasks.floor:
+        means = np.zeros((tasks.num_components, tasks.dim))
+        return WeightLaw(tasks.weights, means, tasks.bases)
     if isinstance(tasks, Mixture) and is_concrete(tasks.weights):
         laws = [weight_law(component) for component in tasks.components]
         found = [law for law in laws if law is not None]
