@@ -6,6 +6,7 @@ from ._adapters import (
     adapter_risks as adapter_risks,
     adapter_update as adapter_update,
 )
+from ._certificate import Certificate as Certificate, certify as certify
 from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
 from ._full_attention import (
     attention_curvature as attention_curvature,
