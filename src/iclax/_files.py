@@ -103,6 +103,23 @@ class Lock:
         )
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the `Lock` of a folder right now."""
+    import fcntl
+
+    try:
+        handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+
+
 def _write(path: Path, content: bytes, durable: bool) -> None:
     with open(path, "wb") as file:
         file.write(content)

@@ -1,19 +1,20 @@
-"""What a result was made with."""
+"""Which software a run was made with."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+_PACKAGES = ("iclax", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+
 
 def versions() -> dict[str, str]:
-    """Versions of iclax, Python and the numerical libraries, and the device."""
-    import jax
+    """The versions of Python and of the packages that results depend on.
 
-    from .. import __version__
-
-    found = {"iclax": __version__, "python": platform.python_version()}
-    for name in ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy"):
+    Read from the installed packages, without importing them.
+    """
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found | {"device": jax.devices()[0].device_kind}
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree
+            found[package] = "not installed"
+    return found

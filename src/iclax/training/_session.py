@@ -46,7 +46,7 @@ class Session:
             at = self._begin(store)
             stop = self._go_on(at, store)
             result = self._result(at)
-            if store is not None:
+            if store is not None and not stop:
                 store.finish(result.model)
         if self._must_raise(result.diverged):
             raise self._divergence(result)

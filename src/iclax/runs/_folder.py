@@ -1,0 +1,122 @@
+"""A run folder: what was asked for, with which software, and what came out."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._errors import RunError
+from .._files import Lock, make_folder, remove_leftovers, write_atomic
+from .._tensors import read_tensors, write_tensors
+from ._identity import check_same, digest
+from ._versions import versions
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder that this process may write in, while `open_run` lasts.
+
+    `setting.json` holds the resolved setting, `run.json` seeds, versions, times and
+    status, `result.json` the numbers that came out; arrays are `<name>.safetensors`.
+    Every file is replaced whole.
+    """
+
+    path: Path
+
+    def save_result(self, values: Mapping[str, Any]) -> None:
+        """Write the numbers that came out: anything that JSON holds."""
+        _write_json(self.path / "result.json", values)
+
+    def result(self) -> dict[str, Any] | None:
+        """What `save_result` wrote; None if nothing yet."""
+        path = self.path / "result.json"
+        return read_json(path) if path.exists() else None
+
+    def save_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write named arrays to `<name>.safetensors`."""
+        write_tensors(self.path / f"{name}.safetensors", arrays)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """What `save_arrays` wrote. Raises `RunError` if it is missing or damaged."""
+        return read_tensors(self.path / f"{name}.safetensors")
+
+
+@contextmanager
+def open_run(
+    path: str | Path, setting: Mapping[str, Any], *, seeds: Sequence[int] = ()
+) -> Iterator[RunFolder]:
+    """The run folder `path` for `setting`, made or opened again, and locked meanwhile.
+
+    Records the status: "finished" when the block ends, "interrupted" or "failed" with
+    the reason when it raises. Raises `RunError` where another process has the folder,
+    it cannot be written, or it was made with another setting (and says which keys
+    differ).
+    """
+    folder = make_folder(Path(path))
+    with Lock(folder):
+        remove_leftovers(folder)
+        _claim(folder, setting)
+        record = _begin(folder, seeds)
+        began = time.monotonic() - record.get("seconds", 0.0)
+        try:
+            yield RunFolder(folder)
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            record["status"] = "interrupted" if stopped else "failed"
+            record["reason"] = str(error) or type(error).__name__
+            raise
+        else:
+            record["status"] = "finished"
+        finally:
+            record["seconds"] = time.monotonic() - began
+            record["ended"] = _now()
+            _write_json(folder / "run.json", record)
+
+
+def run_id(setting: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that name a setting: equal settings, equal names."""
+    return digest(setting)[:12]
+
+
+def _claim(folder: Path, setting: Mapping[str, Any]) -> None:
+    path = folder / "setting.json"
+    if path.exists():
+        check_same(folder, read_json(path), setting)
+    else:
+        _write_json(path, setting)
+
+
+def _begin(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    path = folder / "run.json"
+    record = read_json(path) if path.exists() else {"begun": _now()}
+    record.pop("reason", None)
+    record |= {"status": "running", "seeds": [int(s) for s in seeds]}
+    record["versions"] = versions()
+    _write_json(path, record)
+    return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    try:
+        text = json.dumps(value, indent=2, allow_nan=True)
+    except TypeError as error:
+        raise RunError(f"{path} can hold only what JSON can: {error}.") from error
+    write_atomic(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises `RunError` if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}).") from error
