@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .._errors import RunError
-from .._files import Lock, make_folder, remove_leftovers, write_atomic
+from .._files import Lock, make_folder, remove_leftovers
 from .._tensors import read_tensors, write_tensors
+from ._files import write_json
 from ._identity import check_same, digest
 from ._versions import versions
 
@@ -30,8 +31,8 @@ class RunFolder:
     path: Path
 
     def save_result(self, values: Mapping[str, Any]) -> None:
-        """Write the numbers that came out: anything that JSON holds."""
-        _write_json(self.path / "result.json", values)
+        """Write what came out: numbers, arrays, text, lists and mappings."""
+        write_json(self.path / "result.json", values)
 
     def result(self) -> dict[str, Any] | None:
         """What `save_result` wrote; None if nothing yet."""
@@ -76,7 +77,7 @@ def open_run(
         finally:
             record["seconds"] = time.monotonic() - began
             record["ended"] = _now()
-            _write_json(folder / "run.json", record)
+            write_json(folder / "run.json", record)
 
 
 def run_id(setting: Mapping[str, Any]) -> str:
@@ -89,7 +90,7 @@ def _claim(folder: Path, setting: Mapping[str, Any]) -> None:
     if path.exists():
         check_same(folder, read_json(path), setting)
     else:
-        _write_json(path, setting)
+        write_json(path, setting)
 
 
 def _begin(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
@@ -98,20 +99,12 @@ def _begin(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     record.pop("reason", None)
     record |= {"status": "running", "seeds": [int(s) for s in seeds]}
     record["versions"] = versions()
-    _write_json(path, record)
+    write_json(path, record)
     return record
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    try:
-        text = json.dumps(value, indent=2, allow_nan=True)
-    except TypeError as error:
-        raise RunError(f"{path} can hold only what JSON can: {error}.") from error
-    write_atomic(path, (text + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import RunError
+from ._files import plain
 
 
 def digest(setting: Mapping[str, Any]) -> str:
     """The SHA-256 of a setting, whatever the order of its keys."""
-    text = json.dumps(setting, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(plain(setting), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_same(folder: Path, saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Raise `RunError` naming the keys in which two settings differ."""
-    own = json.loads(json.dumps(own))  # tuples become lists, as they did in the file
+    own = json.loads(json.dumps(plain(own)))  # tuples are lists in the file
     found = list(differences(saved, own))
     if found:
         what = "; ".join(found[:5]) + ("; …" if len(found) > 5 else "")

@@ -1,20 +1,25 @@
-"""Which software a run was made with."""
+"""What a result was made with."""
 
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("iclax", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+from .. import __version__
+
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that results depend on.
+    """Versions of iclax, Python and the numerical libraries.
 
-    Read from the installed packages, without importing them.
+    With the device where JAX is in use; JAX is not imported to find out.
     """
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    found = {"iclax": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
         try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree
-            found[package] = "not installed"
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if "jax" in sys.modules:
+        found["device"] = sys.modules["jax"].devices()[0].device_kind
     return found
