@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,11 @@ from ._identity import identity
 from ._pace import Pace
 from ._plan import Plan
 from ._program import CAPACITY
+from ._progress import Progress, closing
 from ._result import TrainResult
 from ._runs import Ensemble
 from ._signals import StopRequest
 from ._store import Progressed, Store
-
-Progress = Callable[[int, int, Mapping[str, np.ndarray]], None]
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Session:
 
     def train(self) -> TrainResult:
         """Train to the end, or raise what ended it."""
-        with self._store() as store:
+        with self._store() as store, closing(self.progress):
             at = self._begin(store)
             stop = self._go_on(at, store)
             result = self._result(at)

@@ -11,9 +11,10 @@ from .._errors import SettingError
 from ._average import Average
 from ._plan import Plan
 from ._precision import product_precision
+from ._progress import Progress
 from ._result import TrainResult
 from ._runs import ensemble
-from ._session import Progress, Session
+from ._session import Session
 from ._target import Target
 
 
