@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from iclax import covariates as laws, tasks as families
+from iclax import covariates as laws, tasks as families, theory
 from iclax.prompts import Prompt, PromptDistribution
 
 
@@ -49,6 +49,12 @@ TASKS = {
     "two_layer_relu": lambda d: families.TwoLayerRelu(spd(d, 22), 5, 1.3),
     "gaussian_process": lambda d: families.GaussianProcess(spd(d, 23), 1.7),
     "polynomial": lambda d: families.Polynomial(d, {1: 0.5, 2: 0.3, 3: 0.2}),
+    "linear_pool": lambda d: families.LinearPool(
+        np.random.default_rng(27).standard_normal((4, d)), [0.1, 0.2, 0.3, 0.4]
+    ),
+    "sparse_linear": lambda d: families.SparseLinear(d, min(2, d)),
+    "sparse_linear_mean": lambda d: families.SparseLinear(d, min(2, d), 0.7),
+    "fourier_features": lambda d: families.FourierFeatures.random(d, 5, 1.3, 1.7),
     "mixture_of_classes": lambda d: families.Mixture(
         [
             families.ReluNeuron(spd(d, 24), 0.1),
@@ -144,6 +150,44 @@ def _linear_components(tasks):
                 yield share * inner, leaf
     else:
         yield 1.0, tasks
+
+
+def exact_mean_on_data(terms, prompts: PromptDistribution, nodes: int = 3) -> float:
+    """`exact_mean` for Gaussian-process tasks on `Data` covariates.
+
+    The values of f at the rows are jointly Gaussian, so that they, the rows in the
+    context, the query and the noise are all enumerated.
+    """
+    rows, n = prompts.covariates.rows, prompts.context_length
+    gram = np.asarray(theory.task_kernel(prompts.tasks, rows, rows))
+    factor, normal = _factor(gram), _gauss_hermite(nodes)
+    which = np.full(len(rows), 1 / len(rows))
+    axes = [(np.arange(len(rows)), which)] * (n + 1)
+    axes += [_grid([normal] * factor.shape[1]), _grid([normal] * n)]
+    points, weights = zip(*axes, strict=True)
+    index = np.indices([len(w) for w in weights]).reshape(len(axes), -1)
+    weight = prod(w[i] for w, i in zip(weights, index, strict=True))
+    chosen, query = index[:n].T, index[n]
+    values = points[n + 1][index[n + 1]] @ factor.T
+    noise = prompts.noise_std * points[n + 2][index[n + 2]]
+    ys = np.take_along_axis(values, chosen, 1) + noise
+    target = values[np.arange(len(values)), query]
+    grid = Prompt(*map(jnp.asarray, (rows[chosen], ys, rows[query], target, target)))
+    found = jax.jit(jax.vmap(terms), compiler_options=QUICK)(grid)
+    return float(np.sum(weight * np.asarray(found)))
+
+
+def quadrature_moments(tasks, law, nodes: int = 3):
+    """U, V and P from the kernel alone, by quadrature over x and x'."""
+    points, weights = _point_rule(law, nodes)
+    gram = np.asarray(theory.task_kernel(tasks, points, points))
+    weighted = points * weights[:, None]
+    power = np.diagonal(gram)
+    return (
+        weighted.T @ gram @ weighted,
+        (weighted.T * power) @ points,
+        weights @ power,
+    )
 
 
 def _factor(cov: np.ndarray) -> np.ndarray:

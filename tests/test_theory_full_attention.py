@@ -144,7 +144,7 @@ def test_wrong_weights_and_unknown_tasks_are_refused():
     with pytest.raises(SettingError, match="attention weights"):
         theory.attention_risk(np.ones(3), np.ones((4, 3)), prompts)
     data = prompts.replace(
-        covariates=COVARIATES["data"](3), tasks=TASKS["polynomial"](3)
+        covariates=COVARIATES["uniform"](3), tasks=TASKS["polynomial"](3)
     )
     with pytest.raises(AssumptionError, match="Gaussian covariates"):
         theory.attention_risk(np.ones(4), np.ones((4, 3)), data)

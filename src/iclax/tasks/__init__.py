@@ -3,8 +3,11 @@
 from ._base import TaskDistribution as TaskDistribution
 from ._conjunction import Conjunction as Conjunction, Disjunction as Disjunction
 from ._decision_tree import DecisionTree as DecisionTree
+from ._fourier_features import FourierFeatures as FourierFeatures
 from ._gaussian_process import GaussianProcess as GaussianProcess
+from ._kernel_process import KernelProcess as KernelProcess
 from ._linear import Linear as Linear
+from ._linear_pool import LinearPool as LinearPool
 from ._low_rank import LowRank as LowRank, principal_angles as principal_angles
 from ._mixture import Mixture as Mixture
 from ._neuron import ReluNeuron as ReluNeuron, TwoLayerRelu as TwoLayerRelu

@@ -1,6 +1,5 @@
 """Exact results: float64 with NumPy arrays, differentiable with JAX arrays."""
 
-from . import _family_moments as _family_moments
 from ._adapters import (
     adapter_rank as adapter_rank,
     adapter_risks as adapter_risks,
@@ -37,7 +36,9 @@ from ._layer_form import (
     is_rotation_invariant as is_rotation_invariant,
     is_sign_symmetric as is_sign_symmetric,
 )
-from ._moments import Moments as Moments, moments as moments
+from ._moments import moments as moments
+from ._moments_closed import Moments as Moments
+from ._moments_kernel import task_kernel as task_kernel
 from ._moments_query import QueryMoments as QueryMoments, query_moments as query_moments
 from ._moments_token import TokenMoments as TokenMoments, token_moments as token_moments
 from ._no_context import (
@@ -50,6 +51,10 @@ from ._one_layer import (
     best_plain_step as best_plain_step,
     optimal_preconditioner as optimal_preconditioner,
     optimal_risk as optimal_risk,
+    optimum_from_moments as optimum_from_moments,
+    preconditioner_curvature as preconditioner_curvature,
+    preconditioner_curvatures as preconditioner_curvatures,
+    preconditioner_gradient as preconditioner_gradient,
     preconditioner_risk as preconditioner_risk,
     prompt_moments as prompt_moments,
     risk_from_moments as risk_from_moments,

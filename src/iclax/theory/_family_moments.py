@@ -5,31 +5,22 @@ from jaxtyping import Float
 from .._arrays import Array, namespace
 from .._errors import AssumptionError
 from ..covariates import Covariates, Gaussian
-from ..tasks import Polynomial, Projected, Quadratic, SparseLinear
-from ._moments import Moments, moments, quadratic_form_moments
+from ..tasks import Polynomial, Projected, Quadratic
+from ._moments_closed import Moments, closed_moments, quadratic_form_moments
 
 
-@moments.register
-def _(tasks: SparseLinear, covariates: Covariates) -> Moments:
-    second, w = covariates.second_moment, tasks.weight_second_moment
-    xp = namespace(second)
-    return Moments(
-        second @ w @ second, covariates.fourth_moment(w), xp.trace(w @ second)
-    )
-
-
-@moments.register
+@closed_moments.register
 def _(tasks: Quadratic, covariates: Covariates) -> Moments:
     r"""Kernel $((x^T x')^2 + m^2 (1^T x)^2 (1^T x')^2)/d$: even in x, so U = 0."""
     cov = _gaussian(tasks, covariates)
-    centered = moments(Polynomial(tasks.dim, {2: 1 / tasks.dim}), covariates)
+    centered = closed_moments(Polynomial(tasks.dim, {2: 1 / tasks.dim}), covariates)
     ones = namespace(cov).ones((tasks.dim, tasks.dim))
     power, energy = quadratic_form_moments(ones, cov, 2)
     shift = Moments(0 * cov, energy, power)
     return centered + shift.scaled(tasks.mean**2 / tasks.dim)
 
 
-@moments.register
+@closed_moments.register
 def _(tasks: Projected, covariates: Covariates) -> Moments:
     r"""With z = Uᵀx and the regression x = M z + rest, $M = \Lambda U (U^T \Lambda
     U)^{-1}$: $U = M U_g M^T$ and $V = M V_g M^T + P_g (\Lambda - M U^T \Lambda)$.
@@ -38,7 +29,7 @@ def _(tasks: Projected, covariates: Covariates) -> Moments:
     """
     cov = _gaussian(tasks, covariates)
     inner = inner_covariates(tasks, cov)
-    own = moments(tasks.tasks, inner)
+    own = closed_moments(tasks.tasks, inner)
     xp = namespace(cov)
     lift = xp.linalg.solve(inner.cov, (cov @ tasks.basis).T).T
     rest = cov - lift @ tasks.basis.T @ cov

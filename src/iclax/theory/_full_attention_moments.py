@@ -8,6 +8,8 @@ from jaxtyping import Float
 from .._arrays import Array, namespace
 from ..covariates import Covariates
 from ..prompts import PromptDistribution
+from . import _moments_token_families as _moments_token_families
+from ._moments_closed import Moments
 from ._moments_query import cross_moments, query_law
 from ._moments_token import TokenMoments, token_moments
 
@@ -102,7 +104,8 @@ def attention_moments(prompts: PromptDistribution) -> AttentionMoments:
     """
     tokens = token_moments(prompts.tasks, prompts.covariates)
     law = query_law(prompts)
-    cross, power = cross_moments(prompts)
+    own = Moments(tokens.signal, tokens.energy, tokens.power)
+    cross, power = cross_moments(prompts, own)
     noise = prompts.noise_std**2
     n = prompts.context_length
     return AttentionMoments(tokens, noise, n, law, law.second_moment, cross, power)

@@ -8,19 +8,20 @@ from jaxtyping import Float
 
 from .._arrays import Array, namespace
 from .._errors import AssumptionError
-from ..covariates import Covariates, Gaussian
+from ..covariates import Covariates, Data, Gaussian
 from ..prompts import PromptDistribution
 from ..tasks import (
+    FourierFeatures,
     GaussianProcess,
-    Linear,
-    LowRank,
     Mixture,
     Polynomial,
     ReluNeuron,
     TaskDistribution,
     TwoLayerRelu,
 )
-from ._moments import check_symmetric, moments, quadratic_form_moments
+from ._moments import moments
+from ._moments_closed import Moments, check_symmetric, quadratic_form_moments
+from ._moments_kernel import kernel_cross
 
 
 class QueryMoments(NamedTuple):
@@ -30,16 +31,15 @@ class QueryMoments(NamedTuple):
     power: Float[Array, ""]
 
 
-def cross_moments(prompts: PromptDistribution) -> QueryMoments:
-    """What ties the context of `prompts` to its query; C is U where the laws agree.
+def cross_moments(prompts: PromptDistribution, own: Moments) -> QueryMoments:
+    """What ties the context of `prompts`, with moments `own`, to its query.
 
-    Raises `AssumptionError` where the task distribution has no closed form.
+    C is U where the two have one law. Raises `AssumptionError` where the task
+    distribution has no closed form.
     """
-    tasks, covariates = prompts.tasks, prompts.covariates
     if prompts.query_covariates is None:
-        own = moments(tasks, covariates)
         return QueryMoments(own.signal, own.power)
-    return query_moments(tasks, covariates, query_law(prompts))
+    return query_moments(prompts.tasks, prompts.covariates, query_law(prompts))
 
 
 def query_law(prompts: PromptDistribution) -> Covariates:
@@ -54,7 +54,6 @@ def query_law(prompts: PromptDistribution) -> Covariates:
     return law
 
 
-@singledispatch
 def query_moments(
     tasks: TaskDistribution, covariates: Covariates, query: Covariates
 ) -> QueryMoments:
@@ -62,6 +61,28 @@ def query_moments(
 
     Raises `AssumptionError` where no closed form is known.
     """
+    if isinstance(tasks, Mixture):
+        parts = [query_moments(part, covariates, query) for part in tasks.components]
+        pairs = list(zip(tasks.weights, parts, strict=True))
+        return QueryMoments(
+            sum(w * part.cross for w, part in pairs),
+            sum(w * part.power for w, part in pairs),
+        )
+    if hasattr(tasks, "weight_second_moment"):
+        w, second = tasks.weight_second_moment, query.second_moment
+        xp = namespace(w, second)
+        return QueryMoments(covariates.second_moment @ w @ second, xp.sum(w * second))
+    power = moments(tasks, query).power
+    if isinstance(covariates, Data) and isinstance(query, Data):
+        return QueryMoments(kernel_cross(tasks, covariates, query), power)
+    return QueryMoments(closed_cross(tasks, covariates, query), power)
+
+
+@singledispatch
+def closed_cross(
+    tasks: TaskDistribution, covariates: Covariates, query: Covariates
+) -> Float[Array, "d d"]:
+    """The closed forms of C behind `query_moments`."""
     raise AssumptionError(
         f"{type(tasks).__name__} tasks with a query law of its own",
         "a closed form for the kernel between the two laws",
@@ -69,53 +90,47 @@ def query_moments(
     )
 
 
-@query_moments.register(Linear)
-@query_moments.register(LowRank)
-def _(tasks, covariates: Covariates, query: Covariates) -> QueryMoments:
-    w, second = tasks.weight_second_moment, query.second_moment
-    xp = namespace(w, second)
-    return QueryMoments(covariates.second_moment @ w @ second, xp.sum(w * second))
-
-
-@query_moments.register
-def _(tasks: Mixture, covariates: Covariates, query: Covariates) -> QueryMoments:
-    parts = [query_moments(part, covariates, query) for part in tasks.components]
-    pairs = list(zip(tasks.weights, parts, strict=True))
-    return QueryMoments(
-        sum(w * part.cross for w, part in pairs),
-        sum(w * part.power for w, part in pairs),
-    )
-
-
-@query_moments.register(ReluNeuron)
-@query_moments.register(TwoLayerRelu)
-def _(tasks, covariates: Covariates, query: Covariates) -> QueryMoments:
+@closed_cross.register(ReluNeuron)
+@closed_cross.register(TwoLayerRelu)
+def _(tasks, covariates: Covariates, query: Covariates) -> Float[Array, "d d"]:
     r"""$u_f = \frac{1+a}{2} \Lambda w$ under both laws: the odd part of φ counts."""
     for law in (covariates, query):
         check_symmetric(tasks, law)
-    power = moments(tasks, query).power
     slope = getattr(tasks, "slope", 0.0)
     odd = (1 + slope) ** 2 / 4 * getattr(tasks, "scale", 1.0) ** 2
     cross = covariates.second_moment @ tasks.cov @ query.second_moment
-    return QueryMoments(odd * cross, power)
+    return odd * cross
 
 
-@query_moments.register
+@closed_cross.register
 def _(
     tasks: GaussianProcess, covariates: Covariates, query: Covariates
-) -> QueryMoments:
+) -> Float[Array, "d d"]:
     r"""$C = v |I + A M|^{-1/2} \Lambda (I + A M)^{-1} A \Lambda_q$, $M = \Lambda +
     \Lambda_q$."""
     first, second = _gaussian(tasks, covariates), _gaussian(tasks, query)
     xp, a = namespace(first, second, tasks.metric), tasks.metric
     spread = xp.eye(tasks.dim) + a @ (first + second)
     cross = first @ xp.linalg.solve(spread, a @ second)
-    scale = tasks.variance / xp.sqrt(xp.linalg.det(spread))
-    return QueryMoments(scale * cross, tasks.variance * xp.ones(()))
+    return tasks.variance / xp.sqrt(xp.linalg.det(spread)) * cross
 
 
-@query_moments.register
-def _(tasks: Polynomial, covariates: Covariates, query: Covariates) -> QueryMoments:
+@closed_cross.register
+def _(
+    tasks: FourierFeatures, covariates: Covariates, query: Covariates
+) -> Float[Array, "d d"]:
+    """As for one law, with the waves damped by both."""
+    first, second = _gaussian(tasks, covariates), _gaussian(tasks, query)
+    xp, waves = namespace(first, second, tasks.frequencies), tasks.frequencies
+    damping = xp.exp(-xp.sum((waves @ (first + second)) * waves, axis=1) / 2)
+    shares = tasks.variance / len(waves) * damping
+    return first @ (waves.T * shares[None, :]) @ waves @ second
+
+
+@closed_cross.register
+def _(
+    tasks: Polynomial, covariates: Covariates, query: Covariates
+) -> Float[Array, "d d"]:
     r"""Odd p: $C = p!!\, E[(x^T \Lambda_q x)^{(p-1)/2} x x^T] \Lambda_q$, by Stein."""
     first, second = _gaussian(tasks, covariates), _gaussian(tasks, query)
     cross = 0 * first
@@ -124,7 +139,7 @@ def _(tasks: Polynomial, covariates: Covariates, query: Covariates) -> QueryMome
             inner = quadratic_form_moments(second, first, (degree - 1) // 2)[1]
             factor = coefficient * prod(range(degree, 0, -2))
             cross = cross + factor * inner @ second
-    return QueryMoments(cross, moments(tasks, query).power)
+    return cross
 
 
 def _gaussian(tasks: TaskDistribution, covariates: Covariates) -> Float[Array, "d d"]:

@@ -8,17 +8,11 @@ from jaxtyping import Float
 
 from .._arrays import Array, namespace
 from .._errors import AssumptionError
-from ..covariates import Covariates, Gaussian
+from ..covariates import Covariates
 from ..tasks import (
-    GaussianProcess,
-    Linear,
-    LowRank,
-    Mixture,
-    Polynomial,
-    ReluNeuron,
     TaskDistribution,
 )
-from ._moments import moments, quadratic_form_moments
+from ._moments import moments
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,112 +107,14 @@ def token_moments(tasks: TaskDistribution, covariates: Covariates) -> TokenMomen
     )
 
 
-@token_moments.register
-def _(tasks: Linear, covariates: Covariates) -> TokenMoments:
-    r"""Given x, $f(x) \sim N(\mu x, x^T C x)$; given w, everything is a form in w."""
-    second, mean, cov = covariates.second_moment, tasks.mean, tasks.cov
-    xp = namespace(second, mean, cov)
-    w, spread, shift = tasks.weight_second_moment, cov @ second, second @ mean
-    power, energy = xp.sum(w * second), covariates.fourth_moment(w)
-    of_cov = covariates.fourth_moment(cov)
-    of_mean = covariates.fourth_moment(xp.outer(mean, mean))
-    return TokenMoments(
-        covariates,
-        mean,
-        power * mean + 2 * spread @ mean,
-        second @ w @ second,
-        energy,
-        power,
-        power**2 + 2 * xp.sum(spread * spread.T) + 4 * shift @ cov @ shift,
-        (of_mean + 3 * of_cov) @ mean,
-        mean @ (of_mean + 6 * of_cov) @ mean + 3 * xp.sum(cov * of_cov),
-    )
-
-
-@token_moments.register
-def _(tasks: Mixture, covariates: Covariates) -> TokenMoments:
-    parts = [token_moments(part, covariates) for part in tasks.components]
-    return average(parts, tasks.weights)
-
-
-@token_moments.register
-def _(tasks: LowRank, covariates: Covariates) -> TokenMoments:
-    return token_moments(tasks.as_mixture(), covariates)
-
-
-@token_moments.register
-def _(tasks: ReluNeuron, covariates: Covariates) -> TokenMoments:
-    r"""A symmetric law of w kills the odd moments: $u_f = \frac{1+a}{2} \Lambda w$ and
-    $p_f = \frac{1+a^2}{2} w^T \Lambda w$ are odd and even in w.
-    """
-    own = moments(tasks, covariates)
-    second, slope = covariates.second_moment, tasks.slope
-    xp = namespace(second, tasks.cov)
-    spread = tasks.cov @ second
-    linear = xp.trace(spread) ** 2 + 2 * xp.sum(spread * spread.T)
-    of_cov = covariates.fourth_moment(tasks.cov)
-    return symmetric_token_moments(
-        tasks,
-        covariates,
-        ((1 + slope**2) / 2) ** 2 * linear,
-        3 * (1 + slope**4) / 2 * xp.sum(tasks.cov * of_cov),
-        own,
-    )
-
-
-@token_moments.register
-def _(tasks: GaussianProcess, covariates: Covariates) -> TokenMoments:
-    r"""$E k(x, x')^2 = v^2 |I + 4 A \Lambda|^{-1/2}$: twice the metric."""
-    own = moments(tasks, covariates)
-    cov = _gaussian(tasks, covariates)
-    xp = namespace(cov, tasks.metric)
-    spread = xp.eye(tasks.dim) + 4 * tasks.metric @ cov
-    square = tasks.variance**2 / xp.sqrt(xp.linalg.det(spread))
-    return process_token_moments(tasks, covariates, square, own.power**2)
-
-
-@token_moments.register
-def _(tasks: Polynomial, covariates: Covariates) -> TokenMoments:
-    r"""$E (x^T x')^{p} = (p-1)!!\, E (x^T \Lambda x)^{p/2}$ for even p, by Stein."""
-    cov = _gaussian(tasks, covariates)
-    eye, xp = namespace(cov).eye(tasks.dim), namespace(cov)
-    square, diagonal = xp.zeros(()), xp.zeros(())
-    for p, first in tasks.coefficients.items():
-        for q, second in tasks.coefficients.items():
-            both = first * second
-            diagonal = diagonal + both * quadratic_form_moments(eye, cov, p + q)[0]
-            if (p + q) % 2 == 0:
-                half = (p + q) // 2
-                inner = quadratic_form_moments(cov, cov, half)[0]
-                square = square + both * _odd_factorial(half) * inner
-    return process_token_moments(tasks, covariates, square, diagonal)
-
-
-def process_token_moments(
-    tasks: TaskDistribution,
-    covariates: Covariates,
-    kernel_square: Float[Array, ""],
-    variance_square: Float[Array, ""],
-) -> TokenMoments:
-    r"""A centered Gaussian process with $E k(x, x')^2$ and $E k(x, x)^2$ known.
-
-    $E p_f^2 = P^2 + 2 E k(x, x')^2$ and $E f^4 = 3 E k(x, x)^2$ (Isserlis).
-    """
-    power = moments(tasks, covariates).power
-    return symmetric_token_moments(
-        tasks, covariates, power**2 + 2 * kernel_square, 3 * variance_square
-    )
-
-
 def symmetric_token_moments(
     tasks: TaskDistribution,
     covariates: Covariates,
     power_square: Float[Array, ""],
     quartic: Float[Array, ""],
-    own=None,
 ) -> TokenMoments:
     """All odd moments vanish: two numbers besides (U, V, P) say everything."""
-    own = moments(tasks, covariates) if own is None else own
+    own = moments(tasks, covariates)
     none = namespace(own.signal).zeros(tasks.dim)
     return TokenMoments(
         covariates,
@@ -257,21 +153,3 @@ def blocks(
     upper = xp.concatenate([top, right[:, None]], axis=1)
     lower = xp.concatenate([left, xp.reshape(corner, (1,))])
     return xp.concatenate([upper, lower[None, :]], axis=0)
-
-
-def _odd_factorial(half: int) -> int:
-    """$(2k - 1)!!$ for k = `half`."""
-    value = 1
-    for odd in range(1, 2 * half, 2):
-        value *= odd
-    return value
-
-
-def _gaussian(tasks: TaskDistribution, covariates: Covariates) -> Float[Array, "d d"]:
-    if isinstance(covariates, Gaussian):
-        return covariates.cov
-    raise AssumptionError(
-        f"exact theory of full linear attention for {type(tasks).__name__} tasks",
-        f"Gaussian covariates (found {type(covariates).__name__})",
-        "take Gaussian covariates, or linear tasks",
-    )

@@ -6,6 +6,7 @@ from jaxtyping import Float
 
 from .._arrays import Array, namespace
 from ..prompts import PromptDistribution
+from ._linear_algebra import psd_solve
 from ._moments import moments
 from ._moments_query import cross_moments, query_law
 
@@ -36,7 +37,7 @@ def prompt_moments(prompts: PromptDistribution) -> PromptMoments:
     own = moments(prompts.tasks, covariates)
     energy = own.energy + prompts.noise_std**2 * covariates.second_moment
     gradient = (1 - 1 / n) * own.signal + energy / n
-    cross, power = cross_moments(prompts)
+    cross, power = cross_moments(prompts, own)
     query = query_law(prompts).second_moment
     return PromptMoments(query, cross, gradient, power)
 
@@ -61,22 +62,52 @@ def risk_from_moments(gamma: Float[Array, "d d"], m: PromptMoments) -> Float[Arr
     return quadratic - 2 * xp.sum(gamma * m.cross.T) + m.power
 
 
+def preconditioner_gradient(
+    gamma: Float[Array, "d d"], prompts: PromptDistribution
+) -> Float[Array, "d d"]:
+    r"""The exact gradient $2 \Lambda_q \Gamma B - 2 C^T$ of `preconditioner_risk`."""
+    m = prompt_moments(prompts)
+    return 2 * (m.query @ gamma @ m.gradient - m.cross.T)
+
+
+def preconditioner_curvature(
+    direction: Float[Array, "d d"], prompts: PromptDistribution
+) -> Float[Array, "d d"]:
+    r"""The Hessian of `preconditioner_risk` applied to D: $2 \Lambda_q D B$."""
+    m = prompt_moments(prompts)
+    return 2 * m.query @ direction @ m.gradient
+
+
+def preconditioner_curvatures(prompts: PromptDistribution) -> Float[Array, "d d"]:
+    r"""All d² eigenvalues $2 \lambda_i(\Lambda_q) \mu_j(B)$ of that Hessian, ascending.
+
+    Row i belongs to $\Lambda_q$, column j to B; the ratio of the last to the first
+    entry is the condition number of the problem.
+    """
+    m = prompt_moments(prompts)
+    xp = namespace(m.query, m.gradient)
+    return 2 * xp.outer(xp.linalg.eigvalsh(m.query), xp.linalg.eigvalsh(m.gradient))
+
+
 def optimal_preconditioner(prompts: PromptDistribution) -> Float[Array, "d d"]:
     r"""The minimizer $\Gamma^* = \Lambda_q^{+} C^T B^{+}$ of the exact risk (1/n
     convention).
 
     Pseudo-inverses where Λ_q or B is singular: among all minimizers, the one of least
-    norm.
+    norm. O(d³); JAX arrays always take the pseudo-inverse.
     """
-    m = prompt_moments(prompts)
-    xp = namespace(m.query, m.gradient)
-    left = xp.linalg.pinv(m.query, hermitian=True)
-    return left @ m.cross.T @ xp.linalg.pinv(m.gradient, hermitian=True)
+    return optimum_from_moments(prompt_moments(prompts))
+
+
+def optimum_from_moments(m: PromptMoments) -> Float[Array, "d d"]:
+    """`optimal_preconditioner` from moments that are already at hand."""
+    return psd_solve(m.query, psd_solve(m.gradient, m.cross).T)
 
 
 def optimal_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     r"""The least risk of any GD-form layer, $P - tr(\Gamma^* C)$."""
-    gamma, m = optimal_preconditioner(prompts), prompt_moments(prompts)
+    m = prompt_moments(prompts)
+    gamma = optimum_from_moments(m)
     return m.power - namespace(gamma, m.cross).sum(gamma * m.cross.T)
 
 
@@ -104,16 +135,3 @@ def best_plain_step(prompts: PromptDistribution) -> PlainStep:
     signal = xp.trace(m.cross)
     step = signal / xp.sum(m.query * m.gradient)
     return PlainStep(step, m.power - step * signal)
-
-
-__all__ = [
-    "PlainStep",
-    "PromptMoments",
-    "best_plain_step",
-    "optimal_preconditioner",
-    "optimal_risk",
-    "preconditioner_risk",
-    "prompt_moments",
-    "risk_from_moments",
-    "zero_risk",
-]
