@@ -38,3 +38,28 @@ def test_the_noisy_risks_of_one_subspace_and_a_union():
     np.testing.assert_allclose(one + 0.1, [*expected.values()], atol=6e-5)
     two = theory.angle_risks(prompts_of(plan, 2), np.array([*expected], float))
     np.testing.assert_allclose(two + 0.1, 0.5576, atol=6e-5)
+
+
+def test_exact_plateau_times():
+    """Half-drop times for d = 24, r = 4, n = 64, integrated by another solver."""
+    from iclax.experiments.kwon2026._directions import exact_table
+
+    known = {
+        (1, 4): (4.7147, 4.7147),
+        (2, 4): (4.7147, 2.3574),
+        (2, 2): (5.4694, 2.7347),
+        (2, 0): (6.6900, 3.3450),
+        (4, 4): (4.7147, 1.1787),
+        (4, 2): (6.0283, 1.5071),
+        (4, 0): (9.4413, 2.3603),
+        (6, 4): (4.7147, 0.7858),
+        (6, 2): (6.2536, 1.0423),
+        (6, 0): (11.5117, 1.9186),
+    }
+    found = {
+        (row["components"], row["shared"]): (row["mean"], row["sum"])
+        for row in exact_table(24, 4, 64)
+    }
+    assert found.keys() == known.keys()
+    for case, times in known.items():
+        np.testing.assert_allclose(found[case], times, atol=5.1e-5, rtol=0)

@@ -3,7 +3,13 @@
 from ._diversity import (
     adapter_curves as adapter_curves,
     angle_curves as angle_curves,
+    class_angles as class_angles,
+    decoder_angles as decoder_angles,
+    decoder_curves as decoder_curves,
+    decoder_distances as decoder_distances,
+    flow_curves as flow_curves,
     length_curves as length_curves,
+    ratio_forest as ratio_forest,
 )
 from ._layers import (
     context_curves as context_curves,

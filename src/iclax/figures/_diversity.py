@@ -83,3 +83,146 @@ def adapter_curves(data: Mapping[str, Any]) -> Any:
         axis.set_ylabel("risk on the new subspace")
         axis.legend()
         return figure
+
+
+def flow_curves(data: Mapping[str, Any]) -> Any:
+    """Exact flow over simulated GD, a panel for each parametrization."""
+    kinds = {name: kind for name, kind in data["kinds"].items() if kind["flow_curves"]}
+    with style():
+        figure, axes = grid(len(kinds), width=3.2, height=2.7, columns=2)
+        for axis, (name, kind) in zip(axes, kinds.items(), strict=True):
+            cases = {(c["shared"], c["objective"]): c for c in kind["flow_curves"]}
+            colors = dict(zip(cases, COLORS, strict=False))
+            simulated = kind["curves"]
+            for i, case in enumerate(
+                zip(simulated["shared"], simulated["objective"], strict=True)
+            ):
+                axis.plot(
+                    simulated["times"], simulated["own"][i], color=colors[case], lw=0.8
+                )
+            for (shared, objective), curve in cases.items():
+                label = _case_label(shared, objective, data)
+                axis.plot([], [], color=colors[shared, objective], label=label)
+                axis.plot(curve["times"], curve["own"], color="black", ls="--", lw=1.0)
+            axis.set_title(name)
+            axis.set_xlim(0, simulated["times"][-1])
+            axis.set_xlabel("flow time")
+            axis.set_ylabel("risk on the first subspace")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        return figure
+
+
+def _case_label(shared: int, objective: str, data: Mapping[str, Any]) -> str:
+    if shared == data["rank"]:
+        return "one subspace"
+    return f"{data['components']} subspaces, {shared} shared columns, {objective}"
+
+
+def ratio_forest(rows: list[dict[str, Any]]) -> Any:
+    """Ratios of times with their intervals, one line a reading."""
+    rows = [row for row in rows if row["ratio"] and row["watched"] == "own"]
+    with style():
+        figure, (axis,) = grid(1, width=5.6, height=0.17 * len(rows) + 1.2)
+        colors = {"flow": COLORS[6], "gd": COLORS[0], "adam": COLORS[1]}
+        for i, row in enumerate(rows):
+            value, low, high = row["ratio"]
+            axis.plot([low, high], [i, i], color=colors[row["optimizer"]])
+            axis.plot(value, i, "o", color=colors[row["optimizer"]])
+        labels = [
+            f"{r['parametrization']}, {r['objective']}, {r['optimizer']}" for r in rows
+        ]
+        axis.set_yticks(range(len(rows)), labels, fontsize=7)
+        axis.axvline(1.0, color="0.4", ls=":")
+        axis.set_xscale("log")
+        axis.invert_yaxis()
+        axis.set_xlabel("time with all components / time with one (own loss)")
+        return figure
+
+
+def _union_label(name: str) -> str:
+    return "one subspace" if name == "1" else f"{name} subspaces"
+
+
+def _angle_panel(axis: Any, data: Mapping[str, Any], scale: float = 1.0) -> None:
+    """Mean risk by angle with the spread over seeds, one line a union."""
+    for color, marker, (name, union) in zip(
+        COLORS, MARKERS, data["unions"].items(), strict=False
+    ):
+        risks = np.array(union["angle_risks"]) / scale
+        low, high = risks.min(axis=0), risks.max(axis=0)
+        mean = risks.mean(axis=0)
+        axis.errorbar(
+            data["angles"],
+            mean,
+            yerr=[mean - low, high - mean],
+            color=color,
+            marker=marker,
+            capsize=2,
+            label=_union_label(name),
+        )
+    axis.axhline(data["zero_risk"] / scale, color="0.5", lw=0.8, ls=":")
+    axis.set_xlabel("angle of the test subspace (degrees)")
+
+
+def decoder_angles(data: Mapping[str, Any]) -> Any:
+    """Risk of decoders against the angle; bars span the seeds."""
+    with style():
+        figure, (axis,) = grid(1, width=4.6, height=3.0)
+        _angle_panel(axis, data)
+        axis.set_ylabel("risk (noiseless target)")
+        axis.legend()
+        return figure
+
+
+def class_angles(classes: Mapping[str, Any], labels: Mapping[str, str]) -> Any:
+    """The same for several function classes, relative to predicting 0."""
+    with style():
+        figure, axes = grid(len(classes), width=2.8, height=2.6)
+        for axis, (name, data) in zip(axes, classes.items(), strict=True):
+            _angle_panel(axis, data, data["zero_risk"])
+            axis.set_title(labels[name])
+        axes[0].set_ylabel("risk / risk of predicting 0")
+        axes[0].legend()
+        return figure
+
+
+def decoder_curves(data: Mapping[str, Any]) -> Any:
+    """Training loss of decoders, one line a seed."""
+    with style():
+        figure, (axis,) = grid(1, width=4.6, height=3.0)
+        for color, (name, union) in zip(COLORS, data["unions"].items(), strict=False):
+            for i, curve in enumerate(union["curves"]["loss"]):
+                label = _union_label(name) if i == 0 else None
+                axis.plot(union["steps"], curve, color=color, lw=0.8, label=label)
+        axis.set_xlabel("training step")
+        axis.set_ylabel("training loss")
+        axis.legend()
+        return figure
+
+
+def decoder_distances(data: Mapping[str, Any]) -> Any:
+    """Distance to the Bayes predictor and to ridge along training."""
+    with style():
+        figure, axes = grid(len(data["unions"]), width=2.6, height=2.5)
+        for axis, (name, union) in zip(axes, data["unions"].items(), strict=True):
+            for color, key, label in (
+                (COLORS[0], "distance 0", "to Bayes of the union"),
+                (COLORS[1], "distance 1", "to ridge"),
+            ):
+                curves = np.array(union["curves"][key])
+                axis.plot(union["steps"], curves.mean(axis=0), color=color, label=label)
+                axis.fill_between(
+                    union["steps"],
+                    curves.min(axis=0),
+                    curves.max(axis=0),
+                    color=color,
+                    alpha=0.2,
+                    lw=0,
+                )
+            axis.set_yscale("log")
+            axis.set_title(_union_label(name))
+            axis.set_xlabel("training step")
+        axes[0].set_ylabel("mean squared distance")
+        axes[0].legend()
+        return figure

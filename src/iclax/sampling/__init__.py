@@ -6,4 +6,5 @@ from ._compressed import (
     sufficient_statistics as sufficient_statistics,
 )
 from ._fresh import Sampler as Sampler, fresh_batch as fresh_batch
+from ._normals import normals as normals
 from ._stored import stored_batch as stored_batch

@@ -65,6 +65,7 @@ from ._parametrizations import (
     Merged as Merged,
     Parametrization as Parametrization,
     Separate as Separate,
+    make_parametrization as make_parametrization,
 )
 from ._saddles import Saddles as Saddles, saddles as saddles
 from ._subspaces import (

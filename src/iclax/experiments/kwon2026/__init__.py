@@ -12,9 +12,13 @@ from typing import Any
 
 from ...report import Section
 from .._recipe import Part, Recipe, Size
-from . import _adapters, _subspaces
+from . import _adapters, _directions, _subspaces
 
-_PARTS = {"subspaces": _subspaces, "adapters": _adapters}
+_PARTS = {
+    "subspaces": _subspaces,
+    "directions": _directions,
+    "adapters": _adapters,
+}
 
 
 def _parts(size: Size, seed: int) -> Sequence[Part]:
