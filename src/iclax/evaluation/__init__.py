@@ -1,5 +1,6 @@
 """Answers by simulation: every number comes with its standard error."""
 
+from ._against import Against as Against, simulate_against as simulate_against
 from ._bootstrap import (
     Interval as Interval,
     bootstrap as bootstrap,
@@ -17,8 +18,6 @@ from ._plateau import (
 )
 from ._risk import (
     Estimate as Estimate,
-    simulate_advantages as simulate_advantages,
-    simulate_gaps as simulate_gaps,
     simulate_risks as simulate_risks,
 )
 from ._rows import simulate_row_risks as simulate_row_risks

@@ -48,57 +48,11 @@ def simulate_risks(
             for name, predictor in predictors.items()
         }
 
-    return average_terms(errors, _fresh(prompts), num_prompts, key, batch_size)
+    return average_terms(errors, fresh(prompts), num_prompts, key, batch_size)
 
 
-def simulate_gaps(
-    predictors: Mapping[str, Predictor],
-    reference: Predictor,
-    prompts: PromptDistribution,
-    *,
-    num_prompts: int,
-    key: Any,
-) -> dict[str, float]:
-    r"""Relative prediction gap $\sqrt{E(\hat y - \hat y_0)^2 / E \hat y_0^2}$.
-
-    ŷ is each of the `predictors`, ŷ₀ the `reference`; all see the same fresh prompts.
-    """
-
-    def terms(prompt: Prompt) -> dict[str, Any]:
-        value = reference(prompt)
-        gaps = {name: (p(prompt) - value) ** 2 for name, p in predictors.items()}
-        return gaps | {"_size": value**2}
-
-    found = average_terms(terms, _fresh(prompts), num_prompts, key, 4096)
-    size = max(found.pop("_size").mean, 1e-300)
-    return {name: float(np.sqrt(gap.mean / size)) for name, gap in found.items()}
-
-
-def simulate_advantages(
-    predictors: Mapping[str, Predictor],
-    rival: Predictor,
-    prompts: PromptDistribution,
-    *,
-    num_prompts: int,
-    key: Any,
-) -> dict[str, Estimate]:
-    r"""By how much each predictor's risk is below the `rival`'s, on the same prompts.
-
-    The paired difference $E[(\hat y_r - f)^2 - (\hat y - f)^2]$ has a far smaller
-    standard error than the two risks.
-    """
-
-    def terms(prompt: Prompt) -> dict[str, Any]:
-        error = (rival(prompt) - prompt.target) ** 2
-        return {
-            name: error - (predictor(prompt) - prompt.target) ** 2
-            for name, predictor in predictors.items()
-        }
-
-    return average_terms(terms, _fresh(prompts), num_prompts, key, 4096)
-
-
-def _fresh(prompts: PromptDistribution) -> Callable[[Any, int], Prompt]:
+def fresh(prompts: PromptDistribution) -> Callable[[Any, int], Prompt]:
+    """A sampler (key, size) of fresh prompts, as `average_terms` takes it."""
     return lambda key, size: fresh_batch(prompts, size)(key)
 
 

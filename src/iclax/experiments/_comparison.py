@@ -1,5 +1,6 @@
 """One setting: exact theory, trained layers, and the gap between them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from .. import theory
 from .._errors import AssumptionError
-from ..evaluation import Estimate, simulate_advantages, simulate_gaps, simulate_risks
+from ..evaluation import Against, Estimate, simulate_against, simulate_risks
 from ..models import LinearAttention
 from ..prompts import PromptDistribution
 from ..settings import Setting
@@ -84,15 +85,20 @@ def compare(
     num_prompts: int = 2**18,
     context_lengths: tuple[int, ...] = (),
     folder: Path | None = None,
-    progress: Any = None,
+    progress: Callable[..., Any] | None = None,
 ) -> Comparison:
     """Exact theory, training and simulation of `setting`, held against each other."""
     prompts = setting.prompts()
     claim = exact_claim(prompts, setting.model.include_query)
-    result = train_layer(setting, prompts, folder=folder, progress=progress)
+    bar = None
+    if progress is not None:
+        floor = claim.layer_risk + prompts.noise_std**2 if claim.known else None
+        batch = setting.training.batch_size
+        bar = progress(prompts_per_step=batch, floor=floor)
+    result = train_layer(setting, prompts, folder=folder, progress=bar)
     key = jr.fold_in(jr.key(setting.training.seeds[0]), 2**31 - 1)
-    risk_key, gap_key, reference_key, context_key = jr.split(key, 4)
-    layers = _trained_layers(claim, result, setting, num_prompts, risk_key, gap_key)
+    risk_key, reference_key, context_key = jr.split(key, 3)
+    layers = _trained_layers(claim, result, setting, num_prompts, risk_key)
     references = reference_risks(
         prompts, num_prompts=min(num_prompts, 2**15), key=reference_key
     )
@@ -104,64 +110,43 @@ def compare(
 
 
 def _trained_layers(
-    claim: Claim,
-    result: TrainResult,
-    setting: Setting,
-    num_prompts: int,
-    risk_key: Any,
-    gap_key: Any,
+    claim: Claim, result: TrainResult, setting: Setting, num_prompts: int, key: Any
 ) -> tuple[TrainedLayer, ...]:
-    prompts, seeds = claim.prompts, setting.training.seeds
-    models = [trained_model(result, i) for i in range(len(seeds))]
-    predictors = {str(i): model for i, model in enumerate(models)}
-    simulated = simulate_risks(
-        predictors, prompts, num_prompts=num_prompts, key=risk_key
+    seeds = setting.training.seeds
+    models = {str(seed): trained_model(result, i) for i, seed in enumerate(seeds)}
+    found = simulate_against(
+        models,
+        claim.prompts,
+        reference=claim.predictor() if claim.known else None,
+        rival=claim.rival(),
+        num_prompts=num_prompts,
+        key=key,
     )
-    rival, gaps, advantages = claim.rival(), {}, {}
-    if rival is not None:
-        advantages = simulate_advantages(
-            predictors, rival, prompts, num_prompts=num_prompts, key=risk_key
-        )
+    return tuple(_measured(claim, seed, models[str(seed)], found) for seed in seeds)
+
+
+def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLayer:
+    """Everything that is measured on one trained layer."""
+    gamma = layer_gamma(model, claim.prompts.context_length)
+    risk, edge = found.risks[str(seed)], found.advantages.get(str(seed))
+    against_theory = {}
     if claim.known:
-        gaps = simulate_gaps(
-            predictors, claim.predictor(), prompts, num_prompts=2**15, key=gap_key
-        )
-    layers = []
-    for i, model in enumerate(models):
-        gamma = layer_gamma(model, prompts.context_length)
-        layers.append(
-            TrainedLayer(
-                seed=seeds[i],
-                gamma=gamma,
-                trained_risk=simulated[str(i)].mean,
-                trained_risk_se=simulated[str(i)].standard_error,
-                vanishing_blocks=float(model.vanishing_blocks()),
-                **_against_theory(claim, model, gamma, gaps.get(str(i))),
-                **_against_rival(advantages.get(str(i))),
-            )
-        )
-    return tuple(layers)
-
-
-def _against_theory(
-    claim: Claim, model: Any, gamma: np.ndarray, gap: float | None
-) -> dict[str, Any]:
-    """The measures of a layer that need an exact optimum."""
-    if not claim.known:
-        return {}
-    difference = np.linalg.norm(gamma - claim.gamma)
-    return {
-        "exact_risk": _exact_risk(claim.prompts, model, gamma),
-        "gamma_relative_error": float(difference / np.linalg.norm(claim.gamma)),
-        "prediction_gap": gap,
-    }
-
-
-def _against_rival(advantage: Estimate | None) -> dict[str, float]:
-    """How far below the rival's risk a layer is, with the paired standard error."""
-    if advantage is None:
-        return {}
-    return {"advantage": advantage.mean, "advantage_se": advantage.standard_error}
+        difference = np.linalg.norm(gamma - claim.gamma) / np.linalg.norm(claim.gamma)
+        against_theory = {
+            "exact_risk": _exact_risk(claim.prompts, model, gamma),
+            "gamma_relative_error": float(difference),
+        }
+    return TrainedLayer(
+        seed=seed,
+        gamma=gamma,
+        trained_risk=risk.mean,
+        trained_risk_se=risk.standard_error,
+        vanishing_blocks=float(model.vanishing_blocks()),
+        prediction_gap=found.gaps.get(str(seed)),
+        advantage=None if edge is None else edge.mean,
+        advantage_se=None if edge is None else edge.standard_error,
+        **against_theory,
+    )
 
 
 def _exact_risk(prompts: PromptDistribution, model: Any, gamma: np.ndarray) -> float:

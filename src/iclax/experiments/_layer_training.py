@@ -43,7 +43,7 @@ def train_layer(
         loss,
         steps=table.steps,
         seeds=table.seeds,
-        optimizer=Adam(table.learning_rate, Cosine(), clip=1.0),
+        optimizer=Adam(table.learning_rate, Cosine(end=0.1), clip=1.0),
         average=Average(table.average_last) if table.average_last else None,
         watch=_exact_risk_watch(prompts),
         record_every=min(table.record_every, table.steps),

@@ -7,7 +7,7 @@ a report can be made again without computing anything.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -18,6 +18,7 @@ from .._errors import RunError
 from .._files import Lock, make_folder
 from ..report import Section, sections_text, write_html
 from ..runs import versions, write_json
+from ._parallel import run_parts
 
 Size = Literal["toy", "laptop", "paper"]
 
@@ -26,11 +27,12 @@ Size = Literal["toy", "laptop", "paper"]
 class PartContext:
     """What a part may use while it computes: its own `folder`, and `progress` factory.
 
-    `progress(title, total)` returns a callback for `iclax.training.train`, or None.
+    `progress(title, steps)` returns a callback for `iclax.training.train`; it takes
+    `prompts_per_step` and the `floor` of the loss as keywords.
     """
 
     folder: Path
-    progress: Callable[[str, int], Any]
+    progress: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One paper: `parts(size, seed)` to compute, `report(data, size)` to show."""
+    """One paper: `parts(size, seed)` to compute, `report(data, size)` to show.
+
+    Small parts run faster `workers` at a time than each on all cores.
+    """
 
     name: str
     title: str
     reference: str
     summary: str
     parts: Callable[[Size, int], Sequence[Part]]
+    workers: int = field(default=1, kw_only=True)
     report: Callable[[Mapping[str, dict[str, Any]], Size], Sequence[Section]]
 
 
@@ -86,7 +92,7 @@ def run_recipe(
     seed: int,
     folder: Path,
     force: bool = False,
-    progress: Callable[[str, int], Any] = lambda title, total: None,
+    progress: Callable[..., Any] = lambda title, steps, **known: None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """Compute the parts that are missing in `folder`, then write figures and report."""
@@ -102,20 +108,21 @@ def _run(
     seed: int,
     folder: Path,
     force: bool,
-    progress: Callable[[str, int], Any],
+    progress: Callable[..., Any],
     announce: Callable[[str], None],
 ) -> Outcome:
-    data, reused = {}, []
-    for part in parts:
-        found = None if force else _saved(folder, part)
-        if found is None:
-            announce(f"{part.name} …")
-            context = PartContext(_part_folder(folder, part, force), progress)
-            found = part.compute(context)
-            _save(folder, part, found)
-        else:
-            reused.append(part.name)
-        data[part.name] = _through_json(found)
+    saved = {p.name: None if force else _saved(folder, p) for p in parts}
+    missing = [part for part in parts if saved[part.name] is None]
+
+    def compute(part: Part, progress: Callable[..., Any]) -> dict[str, Any]:
+        announce(f"{part.name} …")
+        found = part.compute(PartContext(_part_folder(folder, part, force), progress))
+        _save(folder, part, found)
+        return found
+
+    saved |= run_parts(compute, missing, recipe.workers, progress)
+    data = {part.name: _through_json(saved[part.name] or {}) for part in parts}
+    reused = [part.name for part in parts if part not in missing]
     sections = tuple(recipe.report(data, size))
     facts = {
         "recipe": f"{recipe.name}, size {size}",

@@ -51,7 +51,7 @@ def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any
         num_prompts=_NUM_PROMPTS,
         context_lengths=tuple(lengths),
         folder=context.folder,
-        progress=context.progress(name, setting.training.steps),
+        progress=partial(context.progress, name, setting.training.steps),
     )
     data = comparison_data(
         comparison, label=name, title=name, setting=setting.model_dump(mode="json")

@@ -108,12 +108,12 @@ CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], int, float]] = 
 }
 
 _TRAINING: dict[str, dict[str, Any]] = {
-    "toy": {"steps": 600, "batch_size": 512, "seeds": 2},
-    "laptop": {"steps": 3000, "batch_size": 4096, "seeds": 3},
-    "paper": {"steps": 20000, "batch_size": 16384, "seeds": 10},
+    "toy": {"steps": 2500, "batch_size": 64, "seeds": 2},
+    "laptop": {"steps": 8000, "batch_size": 512, "seeds": 3},
+    "paper": {"steps": 40000, "batch_size": 8192, "seeds": 10},
 }
-_NUM_PROMPTS = {"toy": 2**15, "laptop": 2**18, "paper": 2**22}
-_LENGTHS = {"toy": (5, 20, 80), "laptop": (2, 5, 10, 20, 40, 80)}
+_NUM_PROMPTS = {"toy": 2**14, "laptop": 2**18, "paper": 2**22}
+_LENGTHS = {"toy": (5, 20), "laptop": (2, 5, 10, 20, 40, 80)}
 
 
 def case_document(name: str, size: Size, seed: int) -> dict[str, Any]:
@@ -127,7 +127,12 @@ def case_document(name: str, size: Size, seed: int) -> dict[str, Any]:
         "covariates": covariates,
         "tasks": tasks,
         "model": {"kind": "linear_attention"},
-        "training": {**plan, "seeds": seeds, "learning_rate": 1e-2},
+        "training": {
+            **plan,
+            "seeds": seeds,
+            "learning_rate": 1e-2,
+            "average_last": 0.5,
+        },
     }
 
 
@@ -149,7 +154,7 @@ def _compute(name: str, size: Size, seed: int, context: PartContext) -> dict[str
         num_prompts=_NUM_PROMPTS[size],
         context_lengths=lengths if with_curve else (),
         folder=context.folder,
-        progress=context.progress(name, setting.training.steps),
+        progress=partial(context.progress, name, setting.training.steps),
     )
     label, theorem = CASES[name][:2]
     return comparison_data(comparison, label=label, title=theorem, setting=document)
@@ -240,4 +245,5 @@ RECIPE = Recipe(
     summary="trained linear attention is one (preconditioned) GD step; three theorems",
     parts=_parts,
     report=_report,
+    workers=2,
 )

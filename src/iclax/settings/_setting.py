@@ -28,7 +28,7 @@ class LinearAttentionTable(Table):
         "separate"
     )
     normalization: Literal["context", "none"] = "context"
-    init_scale: Positive = 0.5
+    init_scale: Positive = 0.3
     reference: ClassVar[str] = "von Oswald et al. 2023; Mahankali et al. 2023"
 
 
@@ -38,12 +38,12 @@ class TrainingTable(Table):
     The weights are averaged over the last fraction `average_last` of the steps.
     """
 
-    steps: Count = 5000
-    batch_size: Count = 1024
+    steps: Count = 8000
+    batch_size: Count = 512
     learning_rate: Positive = 1e-2
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
     record_every: Count = 50
-    average_last: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    average_last: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
 
 class Setting(Table):

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from .._arrays import Array, as_array, as_covariance, namespace
 from .._errors import SettingError
-from .._lazy import jnp, jr
+from .._lazy import jax, jnp, jr
 from ._base import TaskDistribution
 
 
@@ -54,6 +54,27 @@ class GaussianProcess(TaskDistribution):
         return self.variance * xp.exp(-0.5 * squares)
 
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-        gram = self.kernel(xs, xs)
-        jitter = 1e-5 * self.variance * jnp.eye(len(xs))
-        return jnp.linalg.cholesky(gram + jitter) @ jr.normal(key, (len(xs),))
+        return self.sample_batch(key, xs[None])[0]
+
+    def sample_batch(self, key: Any, xs: Float[Array, "b m d"]) -> Float[Array, "b m"]:
+        gram = jax.vmap(lambda block: self.kernel(block, block))(xs)
+        jitter = 1e-5 * self.variance * jnp.eye(xs.shape[1])
+        return _correlated(gram + jitter[None], jr.normal(key, xs.shape[:2]))
+
+
+def _correlated(
+    gram: Float[Array, "b m m"], z: Float[Array, "b m"]
+) -> Float[Array, "b m"]:
+    """L z for the Cholesky factor L of each Gram matrix, all blocks at once.
+
+    Column by column (right-looking), which on a CPU is many times faster than one
+    LAPACK call for each small block.
+    """
+
+    def column(j: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        rest, values = carry
+        left = rest[:, :, j] / jnp.sqrt(rest[:, j, j])[:, None]
+        values = values + left * z[:, j][:, None]
+        return rest - left[:, :, None] * left[:, None, :], values
+
+    return jax.lax.fori_loop(0, z.shape[1], column, (gram, jnp.zeros_like(z)))[1]

@@ -1,0 +1,63 @@
+"""Predictors held against a reference and a rival on the same simulated prompts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..prompts import Prompt, PromptDistribution
+from ._risk import Estimate, Predictor, average_terms, fresh
+
+
+@dataclass(frozen=True)
+class Against:
+    r"""What one pass over simulated prompts says of each predictor, by name.
+
+    `risks` are against the noiseless target. `gaps` are
+    $\sqrt{E(\hat y - \hat y_0)^2 / E \hat y_0^2}$ to the reference ŷ₀. `advantages`
+    are paired differences of risk, rival minus predictor, whose standard error is far
+    smaller than those of the two risks. Empty without a reference, or a rival.
+    """
+
+    risks: dict[str, Estimate]
+    gaps: dict[str, float]
+    advantages: dict[str, Estimate]
+
+
+def simulate_against(
+    predictors: Mapping[str, Predictor],
+    prompts: PromptDistribution,
+    *,
+    reference: Predictor | None = None,
+    rival: Predictor | None = None,
+    num_prompts: int,
+    key: Any,
+) -> Against:
+    """Risks of `predictors`, their gap to `reference` and their edge over `rival`."""
+
+    def terms(prompt: Prompt) -> dict[str, Any]:
+        values = {name: p(prompt) for name, p in predictors.items()}
+        errors = {k: (v - prompt.target) ** 2 for k, v in values.items()}
+        found = {f"risk {k}": e for k, e in errors.items()}
+        if reference is not None:
+            exact = reference(prompt)
+            found |= {f"gap {k}": (v - exact) ** 2 for k, v in values.items()}
+            found["size"] = exact**2
+        if rival is not None:
+            worse = (rival(prompt) - prompt.target) ** 2
+            found |= {f"edge {k}": worse - e for k, e in errors.items()}
+        return found
+
+    found = average_terms(terms, fresh(prompts), num_prompts, key, 4096)
+    size = max(found["size"].mean, 1e-300) if "size" in found else 1.0
+    gaps = _named(found, "gap ")
+    return Against(
+        risks=_named(found, "risk "),
+        gaps={name: float(np.sqrt(gap.mean / size)) for name, gap in gaps.items()},
+        advantages=_named(found, "edge "),
+    )
+
+
+def _named(found: dict[str, Estimate], prefix: str) -> dict[str, Estimate]:
+    return {k.removeprefix(prefix): e for k, e in found.items() if k.startswith(prefix)}
