@@ -8,6 +8,10 @@ from ._bootstrap import (
 )
 from ._change_points import segments as segments
 from ._curves import Curves as Curves, load_curves as load_curves
+from ._moments import (
+    SimulatedMoments as SimulatedMoments,
+    simulate_moments as simulate_moments,
+)
 from ._plateau import (
     PlateauTimes as PlateauTimes,
     censored_interval as censored_interval,

@@ -8,6 +8,7 @@ from .._arrays import Array, namespace
 from ..prompts import PromptDistribution
 from ._linear_algebra import psd_solve
 from ._moments import moments
+from ._moments_closed import Moments
 from ._moments_query import cross_moments, query_law
 
 
@@ -28,13 +29,17 @@ class PromptMoments:
     power: Float[Array, ""]
 
 
-def prompt_moments(prompts: PromptDistribution) -> PromptMoments:
+def prompt_moments(
+    prompts: PromptDistribution, own: Moments | None = None
+) -> PromptMoments:
     """The moments of `prompts` that every GD-form formula needs; exact.
 
+    `own` replaces the exact moments of the tasks, for instance by simulated ones for
+    tasks without a closed form; what follows is then no more exact than they are.
     Raises `AssumptionError` where the task distribution has no closed form.
     """
     n, covariates = prompts.context_length, prompts.covariates
-    own = moments(prompts.tasks, covariates)
+    own = moments(prompts.tasks, covariates) if own is None else own
     energy = own.energy + prompts.noise_std**2 * covariates.second_moment
     gradient = (1 - 1 / n) * own.signal + energy / n
     cross, power = cross_moments(prompts, own)
