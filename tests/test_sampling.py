@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from iclax._errors import AssumptionError, SettingError
-from iclax.covariates import Data, Gaussian, Uniform
+from iclax.covariates import Data, Gaussian, Rademacher, Uniform
 from iclax.models import LinearAttention
 from iclax.prompts import Prompt, PromptDistribution, RepeatedPoint
 from iclax.sampling import (
@@ -40,6 +40,10 @@ LAWS = {
         2,
         0.0,
         Gaussian([3.0, 0.1]),
+    ),
+    "signs": PromptDistribution(Rademacher(COV), Linear(COV), 2),
+    "uniform": PromptDistribution(
+        Uniform(COV), Linear(COV), 2, 0.2, Gaussian([3.0, 0.1])
     ),
     "nonlinear": PromptDistribution(Uniform(COV), ReluNeuron(np.eye(2)), 2, 0.5),
     "data": PromptDistribution(

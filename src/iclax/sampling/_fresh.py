@@ -12,8 +12,8 @@ from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
 from ..tasks import weight_law
-from ._normals import normals
-from ._weights import gaussian_root, mixture_weights, num_normals, times
+from ._normals import normals, with_first
+from ._weights import gaussian_root, linear_law, mixture_weights, num_normals, times
 
 # Draws a batch of prompts: a pure function of the key, to be called inside jit.
 Sampler = Callable[[Any], Prompt]
@@ -22,34 +22,37 @@ Sampler = Callable[[Any], Prompt]
 def fresh_batch(prompts: PromptDistribution, batch_size: int) -> Sampler:
     """A function of a key that draws `batch_size` independent prompts.
 
-    Equal in law to `vmap(prompts.sample)`, and several times faster where covariates
-    and weights are Gaussian (or a mixture): all normals come from one draw, and a
-    mixture gathers its factor instead of computing every component. Raises
+    Equal in law to `vmap(prompts.sample)`, and several times faster where x is a linear
+    map of independent coordinates and w Gaussian or a mixture: there is one flat draw,
+    and a mixture gathers its factor instead of computing every component. Raises
     `SettingError` for a batch below 1.
     """
     if batch_size < 1:
         raise SettingError("batch_size", f"{batch_size}", "a whole number above 0")
-    return _gaussian_batch(prompts, batch_size) or _any_batch(prompts, batch_size)
+    return _linear_batch(prompts, batch_size) or _any_batch(prompts, batch_size)
 
 
-def _gaussian_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
-    """The fast path: Gaussian covariates and query, Gaussian mixture of weights."""
-    law = weight_law(prompts.tasks)
-    root = gaussian_root(prompts.covariates)
-    query_root = root
-    if prompts.query_covariates is not None:
-        if isinstance(prompts.query_covariates, RepeatedPoint):
-            return None
-        query_root = gaussian_root(prompts.query_covariates)
-    if law is None or root is None or query_root is None:
+def _linear_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
+    """The fast path: x = S z with independent z_i, and a Gaussian mixture of weights.
+
+    The query has the law of the covariates, or a Gaussian one.
+    """
+    law, inputs = weight_law(prompts.tasks), linear_law(prompts.covariates)
+    other = prompts.query_covariates
+    query_root = None if other is None else gaussian_root(other)
+    if law is None or inputs is None or (other is not None and query_root is None):
         return None
-    n, d, noisy = prompts.context_length, prompts.dim, is_noisy(prompts)
+    (kind, root), n, d = inputs, prompts.context_length, prompts.dim
+    noisy, drawn = is_noisy(prompts), size * (n + (other is None))
 
     def sample(key: Any) -> Prompt:
-        shapes = [(size, n, d), (size, d), (size, num_normals(law))]
-        noise = [(size, n), (size,)] if noisy else []
-        x, q, z, *rest = normals(key, *shapes, *noise)
-        xs, query, w = times(x, root), times(q, query_root), mixture_weights(law, z)
+        shapes = [(size, num_normals(law))]
+        shapes += [(size, n), (size,)] if noisy else []
+        shapes += [] if other is None else [(size, d)]
+        x, z, *rest = with_first(key, kind, (drawn, d), *shapes)
+        x, w = times(x, root), mixture_weights(law, z)
+        xs = x[: size * n].reshape(size, n, d)
+        query = x[size * n :] if other is None else times(rest.pop(), query_root)
         ys, target = jnp.einsum("bnd,bd->bn", xs, w), jnp.sum(query * w, 1)
         if not noisy:
             return Prompt(xs, ys, query, target, target)

@@ -1,9 +1,10 @@
-"""Standard normals in one flat draw."""
+"""Standard random numbers in one flat draw."""
 
 from math import prod
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Float
 
@@ -16,10 +17,33 @@ def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
     On CPUs XLA generates several times faster into one flat array that it must finish
     (the barrier) than into the shapes and consumers that fusion would choose.
     """
-    sizes = [prod(shape) for shape in shapes]
-    flat = jax.lax.optimization_barrier(jr.normal(key, (sum(sizes),)))
+    flat = jax.lax.optimization_barrier(jr.normal(key, (sum(map(prod, shapes)),)))
+    return _cut(flat, shapes)
+
+
+def with_first(
+    key: Any, kind: str, first: tuple[int, ...], *shapes: tuple[int, ...]
+) -> list[Float[Array, "..."]]:
+    """As `normals`, but the first array is of a `kind` with mean 0 and variance 1.
+
+    "normal", "uniform" on [−√3, √3] or "sign" (±1 with equal probability).
+    """
+    if kind == "normal":
+        return normals(key, first, *shapes)
+    size, rest = prod(first), sum(map(prod, shapes))
+    low = jnp.nextafter(jnp.asarray(-1.0), jnp.asarray(0.0))
+    flat = jr.uniform(key, (size + rest,), minval=low, maxval=1.0)
+    flat = jax.lax.optimization_barrier(flat)
+    head = flat[:size].reshape(first)
+    head = 3**0.5 * head if kind == "uniform" else jnp.sign(head)
+    tail = jax.lax.optimization_barrier(2**0.5 * jax.lax.erf_inv(flat[size:]))
+    return [head, *_cut(tail, shapes)]
+
+
+def _cut(flat: Float[Array, " p"], shapes: Any) -> list[Float[Array, "..."]]:
     parts, start = [], 0
-    for shape, size in zip(shapes, sizes, strict=True):
+    for shape in shapes:
+        size = prod(shape)
         parts.append(flat[start : start + size].reshape(shape))
         start += size
     return parts

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from .._arrays import Array, is_concrete, square_root
-from ..covariates import Covariates, Gaussian
+from ..covariates import Gaussian, Rademacher, Uniform
 from ..tasks import TaskDistribution, WeightLaw, weight_law
 
 
@@ -44,14 +44,25 @@ def draw_weights(tasks: Any, key: Any, batch_size: int) -> Float[Array, "b d"]:
     return jax.vmap(tasks.sample_weights)(jr.split(key, batch_size))
 
 
-def gaussian_root(covariates: Covariates) -> Float[np.ndarray, "d d"] | None:
-    """S with x = S z, z ~ N(0, I), where the covariates are Gaussian; else `None`."""
-    if not isinstance(covariates, Gaussian) or not is_concrete(covariates.cov):
+# Covariates x = S z with independent z_i, S the root of `cov`, and the kind of z_i.
+_KINDS = {Gaussian: "normal", Uniform: "uniform", Rademacher: "sign"}
+
+
+def linear_law(covariates: Any) -> tuple[str, Float[np.ndarray, "d d"]] | None:
+    """(kind of z, S) where x = S z with independent coordinates of z; else `None`."""
+    kind = _KINDS.get(type(covariates))
+    if kind is None or not is_concrete(covariates.cov):
         return None
     diagonal = np.diagonal(covariates.cov)
     if not np.any(covariates.cov - np.diag(diagonal)):
-        return np.diag(np.sqrt(diagonal))
-    return square_root(covariates.cov)
+        return kind, np.diag(np.sqrt(diagonal))
+    return kind, square_root(covariates.cov)
+
+
+def gaussian_root(covariates: Any) -> Float[np.ndarray, "d d"] | None:
+    """S with x = S z, z ~ N(0, I), where the covariates are Gaussian; else `None`."""
+    law = linear_law(covariates)
+    return law[1] if law and law[0] == "normal" else None
 
 
 def times(
