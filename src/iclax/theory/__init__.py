@@ -7,6 +7,7 @@ from ._adapters import (
 )
 from ._certificate import Certificate as Certificate, certify as certify
 from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
+from ._flow_traced import flow_losses as flow_losses, flow_time as flow_time
 from ._full_attention import (
     attention_curvature as attention_curvature,
     attention_gradient as attention_gradient,

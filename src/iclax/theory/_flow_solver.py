@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.integrate import BDF, LSODA, OdeSolution
-from scipy.optimize import brentq
 
 from .._arrays import Array
 from .._errors import SettingError
@@ -51,7 +50,7 @@ class Trajectory:
         low, high = float(self.times[i - 1]), float(self.times[i])
         if excess(low) * excess(high) >= 0:  # on the level up to round-off
             return high
-        return float(brentq(excess, low, high, xtol=1e-13, rtol=1e-13))
+        return float(scipy.optimize.brentq(excess, low, high, xtol=1e-13, rtol=1e-13))
 
 
 def exact_linear(
@@ -87,7 +86,7 @@ def _linear_end(
     slowest = np.min(decay[excess > 1e-3 * tolerance * np.sum(excess) / excess.size])
     upper = np.log(10 / tolerance) / slowest
     gap = lambda t: np.log(left(t) / left(0.0)) - np.log(tolerance)
-    return float(brentq(gap, 0.0, upper))
+    return float(scipy.optimize.brentq(gap, 0.0, upper))
 
 
 def integrate(
@@ -161,13 +160,15 @@ def _solve(
 
 def _solver(system: FlowSystem, t: float, y: Array, end: float) -> Any:
     atol = 1e-3 * _RTOL * float(np.max(np.abs(y), initial=0.0))
-    return LSODA(system.velocity, t, y, end, rtol=_RTOL, atol=max(atol, 1e-300))
+    return scipy.integrate.LSODA(
+        system.velocity, t, y, end, rtol=_RTOL, atol=max(atol, 1e-300)
+    )
 
 
 def _tail_solver(system: FlowSystem, t: float, y: Array, end: float) -> Any:
     atol = 1e-4 * _TAIL_RTOL * float(np.max(np.abs(y)))
     rules = {"rtol": _TAIL_RTOL, "atol": atol, "jac": system.jacobian}
-    return BDF(system.velocity, t, y, end, **rules)
+    return scipy.integrate.BDF(system.velocity, t, y, end, **rules)
 
 
 def _dense(solver: Any) -> Callable[[float], Array]:
@@ -176,7 +177,7 @@ def _dense(solver: Any) -> Callable[[float], Array]:
         solver.step()
         times.append(solver.t)
         pieces.append(solver.dense_output())
-    return OdeSolution(times, pieces)
+    return scipy.integrate.OdeSolution(times, pieces)
 
 
 def _or_none(grid: Float[Array, " m"] | None) -> Float[Array, " m"]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.sparse import csc_matrix
 
 from .._arrays import Array
 from ._flow_problem import SeparableRisk
+from ._merged_entries import merged_entries
 from ._parametrizations import Merged, Parametrization, Weights
 
 
@@ -40,8 +41,8 @@ def flow_system(
 def _merged_system(problem: SeparableRisk, start: Weights) -> FlowSystem:
     """p entries move: g = vᵀM, s = k − h g, v' = M s, M' = v sᵀ."""
     values, maps = start
-    heads, moving = len(values), np.any(maps != 0, axis=0) | (problem.drive != 0)
-    decay, drive = problem.decay[moving], problem.drive[moving]
+    entries = merged_entries(problem, maps)
+    decay, drive, heads = entries.decay, entries.drive, len(values)
     split = lambda y: (y[:heads], y[heads:].reshape(heads, -1))
 
     def velocity(_: float, y: Array) -> Array:
@@ -51,9 +52,7 @@ def _merged_system(problem: SeparableRisk, start: Weights) -> FlowSystem:
 
     def gamma(y: Array) -> Array:
         v, m = split(y)
-        g = np.zeros(moving.shape)
-        g[moving] = v @ m
-        return g
+        return entries.expand(v @ m).reshape(problem.decay.shape)
 
     def risk(y: Array) -> float:
         v, m = split(y)
@@ -70,9 +69,9 @@ def _merged_system(problem: SeparableRisk, start: Weights) -> FlowSystem:
         edge = same * s - v[None, :, None] * decay * m[:, None, :]
         body = -np.multiply.outer(np.outer(v, v), decay)
         data = np.concatenate([a.ravel() for a in (corner, edge, edge, body)])
-        return csc_matrix((data, pattern), shape=(len(y), len(y)))
+        return scipy.sparse.csc_matrix((data, pattern), shape=(len(y), len(y)))
 
-    y = np.concatenate([values, maps[:, moving].ravel()])
+    y = np.concatenate([values, entries.maps.ravel()])
     return FlowSystem(y, velocity, gamma, risk, jacobian)
 
 

@@ -17,15 +17,16 @@ class Parametrization(ABC):
     r"""A map from weights θ to Γ. Gradient flow is $\dot\theta = -\frac12 \partial R$.
 
     With the residual $S = -\frac12 \partial R / \partial \Gamma$, the velocity of every
-    weight is the derivative of ⟨S, Γ(θ)⟩.
+    weight is the derivative of ⟨S, Γ(θ)⟩. Γ is d × d, or any shape p × q that holds the
+    numbers of a flow in fewer coordinates.
     """
 
     @abstractmethod
-    def gamma(self, weights: Weights) -> Float[Array, "d d"]:
+    def gamma(self, weights: Weights) -> Float[Array, "p q"]:
         """Γ (1/n convention)."""
 
     @abstractmethod
-    def velocity(self, weights: Weights, residual: Float[Array, "d d"]) -> Weights:
+    def velocity(self, weights: Weights, residual: Float[Array, "p q"]) -> Weights:
         """θ̇ for the residual S."""
 
     @abstractmethod
@@ -55,10 +56,10 @@ class Parametrization(ABC):
 class LinearGamma(Parametrization):
     """Γ itself is the weight; it starts at 0 whatever `init` is."""
 
-    def gamma(self, weights: Weights) -> Float[Array, "d d"]:
+    def gamma(self, weights: Weights) -> Float[Array, "p q"]:
         return weights[0]
 
-    def velocity(self, weights: Weights, residual: Float[Array, "d d"]) -> Weights:
+    def velocity(self, weights: Weights, residual: Float[Array, "p q"]) -> Weights:
         return (residual,)
 
     def start(self, dim: int, init: float, kind: str, seed: int) -> Weights:
@@ -88,11 +89,11 @@ class Merged(Parametrization):
 
     heads: int = 1
 
-    def gamma(self, weights: Weights) -> Float[Array, "d d"]:
+    def gamma(self, weights: Weights) -> Float[Array, "p q"]:
         values, maps = weights
         return namespace(values, maps).tensordot(values, maps, 1)
 
-    def velocity(self, weights: Weights, residual: Float[Array, "d d"]) -> Weights:
+    def velocity(self, weights: Weights, residual: Float[Array, "p q"]) -> Weights:
         values, maps = weights
         xp = namespace(maps, residual)
         drive = xp.sum(residual[None] * maps, axis=(1, 2))
@@ -133,13 +134,13 @@ class Separate(Parametrization):
     heads: int = 1
     rank: int = 1
 
-    def gamma(self, weights: Weights) -> Float[Array, "d d"]:
+    def gamma(self, weights: Weights) -> Float[Array, "p q"]:
         values, queries, keys = weights
         xp = namespace(values, queries, keys)
         scaled = queries * values[:, None, None]
         return xp.sum(scaled @ xp.swapaxes(keys, 1, 2), axis=0)
 
-    def velocity(self, weights: Weights, residual: Float[Array, "d d"]) -> Weights:
+    def velocity(self, weights: Weights, residual: Float[Array, "p q"]) -> Weights:
         values, queries, keys = weights
         xp = namespace(keys, residual)
         from_keys, from_queries = residual @ keys, residual.T @ queries
