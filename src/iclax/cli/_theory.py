@@ -1,7 +1,7 @@
 """`iclax theory`: the exact numbers of a setting, at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,6 +17,11 @@ def theory(
     setting: SettingPath,
     /,
     test: Annotated[Path | None, tyro.conf.arg(metavar="OTHER.toml")] = None,
+    angles: str | None = None,
+    flow: Literal["merged", "separate", "linear"] | None = None,
+    init: float = 1e-4,
+    objective: Literal["mean", "sum"] = "mean",
+    certify: tyro.conf.FlagCreatePairsOff[bool] = False,
     json: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Exact optimum and risks of one GD-form attention layer; nothing is trained.
@@ -24,17 +29,30 @@ def theory(
     Args:
         setting: The setting file.
         test: Another setting: also the risk of the training optimum on its law.
+        angles: Degrees such as 0,30,60,90: risk on the test subspace cos θ U_1 +
+            sin θ U_2 (low_rank tasks; with one component U_2 is orthogonal to U_1).
+        flow: Gradient flow θ' = −½ ∂R: half-drop and escape time, final risk.
+        init: The size w₀ of the flow's start (merged: v = w₀, A = w₀ I/√d).
+        objective: What the flow minimizes: mean or sum of the component losses.
+        certify: Test that the GD form is the best head of full linear attention.
         json: Print one JSON object at full precision.
     """
     from .. import theory as exact
     from ..settings import load_setting
     from ._output import print_json
+    from ._theory_options import angle_numbers, certificate_numbers, flow_numbers
 
     prompts = load_setting(setting).prompts()
     result = theory_numbers(prompts)
     if test is not None:
         other = load_setting(test).prompts()
         result["test_risk"] = exact.preconditioner_risk(result["gamma"], other)
+    if angles is not None:
+        result |= angle_numbers(prompts, angles)
+    if flow is not None:
+        result |= flow_numbers(prompts, flow, init, objective)
+    if certify:
+        result |= certificate_numbers(prompts)
     if json:
         print_json(result)
     else:
@@ -63,6 +81,7 @@ def theory_numbers(prompts: "PromptDistribution") -> dict[str, Any]:
 
 def _show(setting: Path, prompts: "PromptDistribution", result: dict[str, Any]) -> None:
     from ._output import matrix_text, print_table
+    from ._theory_options import option_rows
 
     print(f"{setting}: exact theory of one GD-form attention layer")
     print(
@@ -78,6 +97,6 @@ def _show(setting: Path, prompts: "PromptDistribution", result: dict[str, Any]) 
     ]
     if "test_risk" in result:
         rows.insert(1, ("test_risk", f"{result['test_risk']:.10g}   on the test law"))
-    print_table(rows)
+    print_table(rows + option_rows(result))
     print("  gamma (with 1/n: ŷ = x_qᵀ Γ (1/n)Σ y_i x_i)")
     print(matrix_text(result["gamma"]))

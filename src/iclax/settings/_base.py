@@ -1,5 +1,9 @@
 """What every table of a setting file shares."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -12,6 +16,24 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 CovarianceSpec = float | list[float] | list[list[float]] | str
+
+
+_folder: ContextVar[Path] = ContextVar("folder", default=Path("."))
+
+
+def current_folder() -> Path:
+    """The folder that relative paths of the setting being built start from."""
+    return _folder.get()
+
+
+@contextmanager
+def building_in(folder: Path) -> Iterator[None]:
+    """Within it, `current_folder` is `folder`."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
 
 
 class Table(BaseModel):

@@ -7,11 +7,11 @@ import numpy as np
 from .._errors import SettingError
 
 
-def load_matrix(path: Path, key: str) -> np.ndarray:
-    """A float64 matrix from a .npy file, or a .csv file with or without a header.
+def load_array(path: Path, key: str) -> np.ndarray:
+    """A float64 array from a .npy file, or a .csv file with or without a header.
 
     Raises `SettingError` naming `key` for a missing file, a folder, another ending or
-    a value that is not finite.
+    text that is not numbers.
     """
     if not path.exists():
         raise SettingError(key, f"no file at {path}", "the path of a .csv or .npy file")
@@ -23,11 +23,16 @@ def load_matrix(path: Path, key: str) -> np.ndarray:
     if path.suffix not in readers:
         raise SettingError(key, f'a file ending in "{path.suffix}"', ".csv or .npy")
     try:
-        matrix = readers[path.suffix](path)
+        return readers[path.suffix](path)
     except (ValueError, OSError, EOFError) as error:
         raise SettingError(
             key, f"a file that cannot be read ({error})", "numbers"
         ) from None
+
+
+def load_matrix(path: Path, key: str) -> np.ndarray:
+    """A matrix of finite numbers, one row a point; else as `load_array`."""
+    matrix = load_array(path, key)
     matrix = matrix[:, None] if matrix.ndim == 1 else matrix
     if matrix.ndim != 2 or matrix.size == 0:
         raise SettingError(key, f"shape {matrix.shape}", "a matrix, one row a point")

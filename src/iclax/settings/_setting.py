@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from ..prompts import PromptDistribution
-from ._base import Count, NonNegative, Positive, Table
+from ._base import Count, NonNegative, Positive, Table, building_in
 from ._covariates import CovariatesTable, DataTable
 from ._tasks import TasksTable
 
@@ -67,9 +67,11 @@ class Setting(Table):
         """The prompt distribution that the setting states."""
         x = self.covariates.build(self._base)
         query = None if self.query is None else self.query.build(self._base)
+        with building_in(self._base):
+            tasks = self.tasks.build(x)
         return PromptDistribution(
             x,
-            self.tasks.build(x),
+            tasks,
             self.prompt.context_length,
             float(self.prompt.noise_std),
             query,

@@ -1,6 +1,6 @@
 """The [tasks] table: one class for each kind of task distribution."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union
 
 import numpy as np
 from pydantic import Field
@@ -9,6 +9,7 @@ from .. import tasks as laws
 from .._errors import SettingError
 from ..covariates import Covariates
 from ._base import Count, CovarianceSpec, NonNegative, Positive, Table, covariance
+from ._family_tables import FAMILY_TABLES
 
 
 def _task_covariance(spec: CovarianceSpec, key: str, x: Covariates) -> np.ndarray:
@@ -115,42 +116,6 @@ class _Weighted(Table):
     weight: Positive = 1.0
 
 
-class _LinearComponent(LinearTable, _Weighted): ...
-
-
-class _ReluComponent(ReluTable, _Weighted): ...
-
-
-class _TwoLayerReluComponent(TwoLayerReluTable, _Weighted): ...
-
-
-class _GaussianProcessComponent(GaussianProcessTable, _Weighted): ...
-
-
-class _PolynomialComponent(PolynomialTable, _Weighted): ...
-
-
-class _MixtureComponent(MixtureTable, _Weighted): ...
-
-
-ComponentTable = Annotated[
-    _LinearComponent
-    | _ReluComponent
-    | _TwoLayerReluComponent
-    | _GaussianProcessComponent
-    | _PolynomialComponent
-    | _MixtureComponent,
-    Field(discriminator="kind"),
-]
-TasksTable = Annotated[
-    LinearTable
-    | ReluTable
-    | TwoLayerReluTable
-    | GaussianProcessTable
-    | PolynomialTable
-    | MixtureTable,
-    Field(discriminator="kind"),
-]
 TASK_TABLES = (
     LinearTable,
     ReluTable,
@@ -158,6 +123,17 @@ TASK_TABLES = (
     GaussianProcessTable,
     PolynomialTable,
     MixtureTable,
+    *FAMILY_TABLES,
 )
-MixtureTable.model_rebuild()
-_MixtureComponent.model_rebuild()
+
+
+def _as_component(table: type[Table]) -> type[Table]:
+    """The same table with a weight, as it stands in a mixture."""
+    return type(f"Component{table.__name__}", (table, _Weighted), {"__doc__": ""})
+
+
+_COMPONENTS = tuple(_as_component(table) for table in TASK_TABLES)
+ComponentTable = Annotated[Union[_COMPONENTS], Field(discriminator="kind")]  # noqa: UP007
+TasksTable = Annotated[Union[TASK_TABLES], Field(discriminator="kind")]  # noqa: UP007
+for _table in (MixtureTable, *_COMPONENTS):
+    _table.model_rebuild()

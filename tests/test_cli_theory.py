@@ -1,0 +1,124 @@
+"""`iclax theory` from the outside: numbers, options, refusals."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from iclax.cli import main
+
+LOW_RANK = """
+version = 1
+[prompt]
+context_length = 40
+noise_std = 0.31622776601683794
+[covariates]
+kind = "gaussian"
+dim = 20
+[tasks]
+kind = "low_rank"
+rank = 3
+components = {components}
+"""
+
+
+def run_json(capsys, *arguments):
+    main([*map(str, arguments), "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def low_rank(tmp_path):
+    def write(components, **changes):
+        path = tmp_path / f"low_rank_{components}.toml"
+        text = LOW_RANK.format(components=components)
+        for old, new in changes.items():
+            text = text.replace(f"{old} = ", f"{old} = {new} # ")
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_numbers_of_theorem_one(tmp_path, capsys):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        "version = 1\n[prompt]\ncontext_length = 20\nnoise_std = 0.5\n"
+        '[covariates]\nkind = "gaussian"\ndim = 5\n[tasks]\nkind = "linear"\n'
+    )
+    found = run_json(capsys, "theory", path)
+    eta = 1 / (20 + 5 + 1 + 0.25)
+    np.testing.assert_allclose(found["gamma"], 20 * eta * np.eye(5), atol=1e-14)
+    np.testing.assert_allclose(found["gd_step_without_mean"], eta, rtol=1e-14)
+    np.testing.assert_allclose(found["risk"], 5 - 100 * eta, rtol=1e-13)
+    assert found["zero_risk"] == 5
+    longer = tmp_path / "t.toml"
+    longer.write_text(path.read_text().replace("= 20", "= 40"))
+    shifted = run_json(capsys, "theory", path, "--test", longer)["test_risk"]
+    c, n, d, noise = 20 * eta, 40, 5, 0.25
+    by_hand = d * (c**2 * (1 + (d + 1 + noise) / n) - 2 * c + 1)
+    np.testing.assert_allclose(shifted, by_hand, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "components, expected",
+    [(1, [0.3789, 1.1070, 1.8351, 2.5632, 3.2913]), (2, [0.5576] * 5)],
+)
+def test_risk_against_the_angle(low_rank, capsys, components, expected):
+    angles = ("theory", low_rank(components), "--angles", "0,30,45,60,90")
+    noisy = np.array(run_json(capsys, *angles)["angle_risk"]) + 0.1
+    np.testing.assert_allclose(noisy, expected, atol=6e-5)
+
+
+def test_flow_states_its_conventions(low_rank, capsys):
+    path = low_rank(2, rank=4, dim=24, context_length=64, noise_std=0.0)
+    mean = run_json(capsys, "theory", path, "--flow", "merged")
+    total = run_json(capsys, "theory", path, "--flow", "merged", "--objective", "sum")
+    np.testing.assert_allclose(mean["half_drop_time"], 6.6900, rtol=1e-3)
+    np.testing.assert_allclose(total["half_drop_time"], 3.3450, rtol=1e-3)
+    np.testing.assert_allclose(mean["final_risk"], mean["risk"], rtol=1e-5)
+    assert "1/2" in mean["flow"]["convention"]
+
+
+def test_certificate_refutes_tasks_with_a_mean(tmp_path, capsys):
+    path = tmp_path / "mean.toml"
+    path.write_text(
+        "version = 1\n[prompt]\ncontext_length = 10\nnoise_std = 0.31622776601683794\n"
+        '[covariates]\nkind = "gaussian"\ndim = 3\n'
+        '[tasks]\nkind = "linear"\ncov = 0.5\nmean = [1.0, 0.0, 0.0]\n'
+    )
+    found = run_json(capsys, "theory", path, "--certify")
+    assert found["lower_risk_found"]
+    np.testing.assert_allclose(found["risk"], 0.7047, atol=5e-5)
+    np.testing.assert_allclose(found["best_risk"], 0.6776, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments, word",
+    [
+        (["theory", "absent.toml"], "setting file"),
+        (["reproduce", "mahankali2024"], 'did you mean "mahankali2023"'),
+        (["theroy"], "Unrecognized"),
+    ],
+)
+def test_errors_exit_with_two_and_no_traceback(arguments, word):
+    done = subprocess.run(
+        [sys.executable, "-m", "iclax", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_angles_need_subspaces(tmp_path, capsys):
+    path = tmp_path / "s.toml"
+    path.write_text(
+        "version = 1\n[prompt]\ncontext_length = 2\n"
+        '[covariates]\nkind = "gaussian"\ndim = 2\n[tasks]\nkind = "linear"\n'
+    )
+    with pytest.raises(SystemExit) as caught:
+        main(["theory", str(path), "--angles", "0,90"])
+    assert caught.value.code == 2
+    assert "low" in capsys.readouterr().err.lower()
