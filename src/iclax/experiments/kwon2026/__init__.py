@@ -12,11 +12,13 @@ from typing import Any
 
 from ...report import Section
 from .._recipe import Part, Recipe, Size
-from . import _adapters, _directions, _subspaces
+from . import _adapters, _classes, _directions, _subspaces, _transformer
 
 _PARTS = {
     "subspaces": _subspaces,
     "directions": _directions,
+    "transformer": _transformer,
+    "classes": _classes,
     "adapters": _adapters,
 }
 

@@ -233,8 +233,8 @@ def _direction_table(data: Mapping[str, Any], rows: list[dict[str, Any]]) -> Tab
     caption = (
         f"Time with {data['components']} orthogonal subspaces over time with one "
         "[95 % interval]. “0 (≤ b)”: one subspace never gets there, b bounds the "
-        "ratio at the end of training. The flow of softmax is GD with three times "
-        "smaller steps."
+        "ratio at the end of training. The flow of softmax is GD with "
+        "half the step."
     )
     lines = list(table.values())
     return Table(caption, list(lines[0]), lines)
@@ -245,24 +245,25 @@ def _verdicts(
 ) -> list[Verdict]:
     decided = [r for r in rows if r["outcome"] in ("longer", "shorter")]
     found = {outcome: sum(r["outcome"] == outcome for r in rows) for outcome in _ALL}
-    distance = max(
-        _flow_distance(kind)
-        for name, kind in data["kinds"].items()
-        if name != "softmax"
+    known = [kind for name, kind in data["kinds"].items() if name != "softmax"]
+    mean, summed = (
+        max(_flow_distance(kind, objective) for kind in known)
+        for objective in ("mean", "sum")
     )
     scaled = max(
         abs(row["sum"] * row["components"] / row["mean"] - 1) for row in data["exact"]
     )
     ordered = _lengthens(data["exact"])
-    limit = 0.15 if size == "toy" else 0.05
+    limit = 0.1 if size == "toy" else 0.03
     mean_own = _outcome(rows, "merged", "flow", "mean", "own")
     sum_own = _outcome(rows, "merged", "flow", "sum", "own")
     return [
         Verdict(
             "Simulated GD follows the exact flow",
-            distance < limit,
-            f"mean times to half-way differ by at most {distance:.1%} "
-            f"(limit {limit:.0%}).",
+            mean < limit,
+            f"mean times to half-way differ by at most {mean:.1%} (limit "
+            f"{limit:.0%}); {summed:.1%} with the sum, whose steps are "
+            f"{data['components']} times as long.",
         ),
         Verdict(
             "Mean objective, exact flow: more non-overlapping columns, longer plateau",
@@ -300,13 +301,12 @@ def _outcome(
     )
 
 
-def _flow_distance(kind: Mapping[str, Any]) -> float:
+def _flow_distance(kind: Mapping[str, Any], objective: str) -> float:
     """The largest relative distance of mean times, GD against the flow, own law."""
-    means: dict[tuple[int, str], dict[str, list[float]]] = {}
+    means: dict[int, dict[str, list[float]]] = {}
     for run in kind["runs"]:
-        if run["own"] is not None:
-            key = (run["shared"], run["objective"])
-            means.setdefault(key, {}).setdefault(run["optimizer"], []).append(
+        if run["own"] is not None and run["objective"] == objective:
+            means.setdefault(run["shared"], {}).setdefault(run["optimizer"], []).append(
                 run["own"]
             )
     return max(

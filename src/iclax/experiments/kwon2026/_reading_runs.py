@@ -37,7 +37,7 @@ from ._subspaces import stacked_tasks
 
 # What stands for the flow of softmax attention, of which no exact risk is known: GD
 # with so many times smaller steps.
-SLOWER = 3
+SLOWER = 2
 
 
 class SoftmaxLayer(eqx.Module):

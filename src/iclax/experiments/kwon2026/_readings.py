@@ -36,15 +36,15 @@ class Plan:
     rank: int = 2
     components: int = 4
     context_length: int = 32
-    batch_size: int = 256
+    batch_size: int = 128
     seeds: int = 5
     records: int = 200
     kinds: tuple[tuple[str, Kind], ...] = (
         ("linear", Kind(0.0, 6.0, 600, 2e-3)),
         ("merged", Kind(0.1, 12.0, 800, 2e-3)),
-        ("separate rank 1", Kind(0.3, 40.0, 1200, 2e-3, heads=8, rank=1)),
-        ("separate full rank", Kind(0.3, 40.0, 1200, 2e-3)),
-        ("softmax", Kind(0.1, 16.0, 800, 2e-3, heads=2)),
+        ("separate rank 1", Kind(0.3, 30.0, 900, 2e-3, heads=8, rank=1)),
+        ("separate full rank", Kind(0.3, 30.0, 900, 2e-3)),
+        ("softmax", Kind(0.1, 12.0, 800, 2e-3, heads=2)),
     )
     exact_dim: int = 24
     exact_rank: int = 4

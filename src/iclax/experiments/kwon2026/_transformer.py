@@ -1,0 +1,245 @@
+"""Part c: a GPT-style decoder on the same mixtures."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...covariates import Gaussian
+from ...evaluation import bootstrap, bootstrap_ratio
+from ...predictors import Ridge, bayes_predictor
+from ...prompts import PromptDistribution
+from ...report import Figure, Section, Table, Verdict
+from ...tasks import Linear, LowRank
+from .._recipe import Part, PartContext, Size
+from ._unions import Plan, bases_of, train_unions, union_numbers
+
+PLANS: dict[str, Plan] = {
+    "toy": Plan(
+        dim=4,
+        rank=1,
+        context_length=6,
+        unions=(1, 8),
+        angles=(0.0, 90.0),
+        layers=1,
+        width=16,
+        batch_size=32,
+        steps=600,
+        rate=3e-3,
+        record_every=50,
+        seeds=2,
+        test_prompts=256,
+    ),
+    "laptop": Plan(),
+    "paper": Plan(
+        dim=20,
+        rank=3,
+        context_length=40,
+        unions=(1, 2, 6, 64, 1024),
+        layers=12,
+        heads=8,
+        width=256,
+        steps=200_000,
+        rate=1e-4,
+        record_every=500,
+        seeds=5,
+        test_prompts=4096,
+    ),
+}
+
+
+def part(size: Size, seed: int) -> Part:
+    """The computation of part c."""
+    plan = PLANS[size]
+    config = {"size": size, "seed": seed, **asdict(plan)}
+    return Part("transformer", config, partial(_compute, plan, seed))
+
+
+def _compute(plan: Plan, seed: int, context: PartContext) -> dict[str, Any]:
+    def bayes(components: int) -> Any:
+        return bayes_predictor(
+            PromptDistribution(
+                Gaussian(np.eye(plan.dim)),
+                LowRank(bases_of(plan, components)),
+                plan.context_length,
+                plan.noise_variance**0.5,
+            )
+        )
+
+    def ridge(components: int) -> Ridge:
+        # Of w ~ N(0, (r/d) I), the isotropic prior with the power of the tasks.
+        return Ridge(plan.noise_variance * plan.dim / plan.rank)
+
+    result = train_unions(
+        plan,
+        Linear(np.eye(plan.rank)),
+        seed,
+        references=(bayes, ridge),
+        progress=context.progress("decoder", plan.steps),
+    )
+    return {
+        "unions": union_numbers(plan, result, float(plan.rank)),
+        "angles": plan.angles,
+        "zero_risk": plan.rank,
+        "spanning": plan.dim // plan.rank,
+    }
+
+
+def section(data: Mapping[str, Any], size: Size) -> Section:
+    """What part c shows and claims."""
+    from ...figures import decoder_angles, decoder_curves, decoder_distances
+
+    return Section(
+        "c. A nonlinear transformer on the same mixtures",
+        [
+            "A GPT-style decoder is trained on prompts from unions of r-dimensional "
+            "subspaces, with the loss at every position. Test subspaces lie at an "
+            "angle from the first one. The Bayes predictor of a union knows its "
+            "subspaces; ridge regression knows only the power of the tasks.",
+            f"Orthogonal subspaces span everything from {data['spanning']} on; that is "
+            "enough for linear attention (part a), and the table says whether it is "
+            "enough for the decoder.",
+        ],
+        [angle_table(data), plateau_table(data), _distance_table(data)],
+        [
+            Figure(
+                "decoder_angles",
+                "Risk of the trained decoder against the angle; 95 % intervals over "
+                "seeds.",
+                partial(decoder_angles, data),
+            ),
+            Figure(
+                "decoder_loss",
+                "Training loss (all positions, noisy labels), one line a seed.",
+                partial(decoder_curves, data),
+            ),
+            Figure(
+                "decoder_distance",
+                "Mean squared distance of the predictions to the Bayes predictor of "
+                "the union and to ridge regression along training.",
+                partial(decoder_distances, data),
+            ),
+        ],
+        union_verdicts(data, "decoder"),
+    )
+
+
+def union_label(name: str) -> str:
+    """How a union is called in tables and figures."""
+    return "one subspace" if name == "1" else f"{name} subspaces"
+
+
+def angle_table(data: Mapping[str, Any]) -> Table:
+    """Risk by angle, mean over seeds with its interval."""
+    rows = []
+    for name, union in data["unions"].items():
+        row: dict[str, Any] = {"training": union_label(name)}
+        risks = np.array(union["angle_risks"])
+        for j, angle in enumerate(data["angles"]):
+            found = bootstrap(risks[:, j])
+            row[f"{angle:g}°"] = (
+                f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+            )
+        rows.append(row)
+    caption = (
+        "Risk (noiseless target, last tenth of training) by the angle of the test "
+        f"subspace; predicting 0 has {data['zero_risk']:g}. 95 % intervals over seeds."
+    )
+    return Table(caption, list(rows[0]), rows)
+
+
+def plateau_table(data: Mapping[str, Any]) -> Table:
+    """Plateau times by union, and their ratio to those of one subspace."""
+    rows = []
+    for name, union in data["unions"].items():
+        row: dict[str, Any] = {"training": union_label(name)}
+        for time in ("escape", "half_drop", "change_point"):
+            values = _times(union, time)
+            missing = sum(v is None for v in union[time])
+            found = bootstrap(values)
+            sign = "≥ " if missing else ""
+            row[time.replace("_", " ")] = (
+                f"{sign}{found.value:.0f} [{found.low:.0f}, {found.high:.0f}]"
+            )
+        ratio = escape_ratio(data, name)
+        row["escape / one subspace"] = (
+            f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        )
+        rows.append(row)
+    caption = (
+        "Plateau of the training loss in steps: escape (mean of the last 100 below 0.8 "
+        "of the loss of predicting 0), half of the drop, end of the flat part."
+    )
+    return Table(caption, list(rows[0]), rows)
+
+
+def escape_ratio(data: Mapping[str, Any], name: str) -> Any:
+    """Escape steps of a union over those of one subspace, with the interval."""
+    unions = data["unions"]
+    return bootstrap_ratio(
+        _times(unions[name], "escape"), _times(unions["1"], "escape")
+    )
+
+
+def _times(union: Mapping[str, Any], name: str) -> np.ndarray:
+    """Times of all seeds; one that never came counts as the last step."""
+    last = union["last_step"]
+    return np.array([last if t is None else max(t, 1.0) for t in union[name]])
+
+
+def _distance_table(data: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, union in data["unions"].items():
+        row: dict[str, Any] = {"training": union_label(name)}
+        for label, key in (
+            ("own risk", "own"),
+            ("distance to Bayes", "distance 0"),
+            ("distance to ridge", "distance 1"),
+        ):
+            found = bootstrap(np.array(union["curves"][key])[:, -1])
+            row[label] = f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        rows.append(row)
+    caption = "At the end of training, on prompts of the own law."
+    return Table(caption, list(rows[0]), rows)
+
+
+def union_verdicts(data: Mapping[str, Any], what: str) -> list[Verdict]:
+    """Whether one subspace degrades with the angle, whether the widest union does, and
+    that plateau times were found."""
+    one, name = data["unions"]["1"], list(data["unions"])[-1]
+    many = data["unions"][name]
+    single = bootstrap(_rise(one))
+    union = bootstrap(_rise(many))
+    share = bootstrap(_rise(one) - _rise(many))
+    ratio = escape_ratio(data, name)
+    direction = (
+        "longer" if ratio.low > 1 else "shorter" if ratio.high < 1 else "not decided"
+    )
+    censored = sum(t is None for u in (one, many) for t in u["escape"])
+    return [
+        Verdict(
+            f"One subspace: the risk of the {what} rises with the angle",
+            single.low > 0,
+            f"greatest rise above 0°: {single} (95 % over seeds).",
+        ),
+        Verdict(
+            f"{union_label(name).capitalize()}: it does not",
+            bool(share.low > 0 and union.high < 0.25 * single.low),
+            f"greatest rise {union}, less than a quarter of one subspace's; "
+            f"difference {share}.",
+        ),
+        Verdict(
+            f"Plateau of the {what} against diversity",
+            censored == 0,
+            f"escape takes {ratio} times as long with {name} subspaces as with one "
+            f"(mean objective, Adam): {direction}.",
+        ),
+    ]
+
+
+def _rise(union: Mapping[str, Any]) -> np.ndarray:
+    """The greatest risk at any angle less that at 0°, for each seed."""
+    risks = np.array(union["angle_risks"])
+    return risks.max(axis=1) - risks[:, 0]

@@ -1,0 +1,219 @@
+"""A GPT-style decoder trained on unions of subspaces, for parts c and d."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Float
+
+from ..._arrays import Array
+from ...models import GPT
+from ...prompts import Prompt
+from ...sampling import normals
+from ...tasks import LowRank, TaskDistribution
+from ...training import Adam, Objective, TrainResult, train
+from ._subspaces import stacked_tasks, subspace_between
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a decoder's training. `unions` are numbers of subspaces: up to
+    dim // rank of them orthogonal, more of them random."""
+
+    dim: int = 6
+    rank: int = 2
+    context_length: int = 12
+    noise_variance: float = 0.1
+    unions: tuple[int, ...] = (1, 3, 32)
+    angles: tuple[float, ...] = (0.0, 30.0, 45.0, 60.0, 90.0)
+    layers: int = 2
+    heads: int = 2
+    width: int = 32
+    batch_size: int = 64
+    steps: int = 4000
+    rate: float = 1e-3
+    record_every: int = 50
+    seeds: int = 5
+    test_prompts: int = 512
+
+    def with_unions(self, *unions: int) -> "Plan":
+        """The same sizes for other unions."""
+        return replace(self, unions=unions)
+
+
+def bases_of(plan: Plan, components: int) -> Float[np.ndarray, "k d r"]:
+    """The subspaces of a union."""
+    if components <= plan.dim // plan.rank:
+        return LowRank.coordinates(plan.dim, plan.rank, components).bases
+    return LowRank.random(plan.dim, plan.rank, components, seed=components).bases
+
+
+def test_bases(plan: Plan) -> list[np.ndarray]:
+    """Subspaces at the plan's angles from the first of the coordinate subspaces.
+
+    The law of one subspace has mass at 0° only; a union of orthogonal ones at both
+    ends; a union of random ones nowhere.
+    """
+    first, second = bases_of(plan, 2)
+    return [subspace_between(first, second, angle) for angle in plan.angles]
+
+
+def draw_union(
+    plan: Plan,
+    inner: TaskDistribution,
+    bases: Float[Array, "k d r"],
+    weights: Float[Array, " k"],
+    key: Any,
+    batch_size: int,
+) -> Prompt:
+    """Prompts of f(x) = g(U_kᵀx), k drawn with probability `weights`, g ~ `inner`."""
+    n, d, sigma = plan.context_length, plan.dim, plan.noise_variance**0.5
+    key, choice_key, task_key = jr.split(key, 3)
+    points, noise = normals(key, (batch_size, n + 1, d), (batch_size, n + 1))
+    edges = jnp.cumsum(weights)[:-1]
+    chosen = jnp.searchsorted(edges, jr.uniform(choice_key, (batch_size,)))
+    inside = jnp.einsum("bnd,bdr->bnr", points, bases[chosen])
+    values = jax.vmap(inner.sample)(jr.split(task_key, batch_size), inside)
+    labels = values + sigma * noise
+    return Prompt(
+        points[:, :n], labels[:, :n], points[:, n], values[:, n], labels[:, n]
+    )
+
+
+def sequence_loss(model: Any, batch: Prompt) -> Float[Array, ""]:
+    """Squared error against the labels, averaged over all n + 1 points."""
+    labels = jnp.concatenate([batch.ys, batch.label[:, None]], 1)
+    return Objective(positions="all")(jax.vmap(model.prefixes)(batch), labels)
+
+
+def train_unions(
+    plan: Plan,
+    inner: TaskDistribution,
+    seed: int,
+    references: Sequence[Any] = (),
+    progress: Any = None,
+) -> TrainResult:
+    """Every union and seed as runs of one program, ordered by union, then by seed.
+
+    Watched: "risk i", the risk on the subspace of angle i; "own", that on the own law;
+    and "distance j", E(ŷ − ŷ_j)² there, `references[j]` giving predictor ŷ_j of a
+    union.
+    """
+    count = len(plan.unions)
+    bases, weights = stacked_tasks(
+        [bases_of(plan, k) for k in plan.unions], max(plan.unions)
+    )
+    tests = [_test_set(plan, inner, basis[None], seed) for basis in test_bases(plan)]
+    own = [
+        _test_set(plan, inner, bases_of(plan, components), seed + 1)
+        for components in plan.unions
+    ]
+    own_sets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *own)
+    known = [
+        jnp.stack([jax.vmap(make(k))(b) for k, b in zip(plan.unions, own, strict=True)])
+        for make in references
+    ]
+
+    def init(key: Any) -> GPT:
+        return GPT.init(
+            plan.dim,
+            plan.context_length + 1,
+            layers=plan.layers,
+            heads=plan.heads,
+            width=plan.width,
+            key=key,
+        )
+
+    def loss(model: GPT, key: Any, hyper: Any) -> Any:
+        batch = draw_union(
+            plan, inner, hyper["bases"], hyper["weights"], key, plan.batch_size
+        )
+        return sequence_loss(model, batch)
+
+    def watch(model: GPT, hyper: Any) -> dict[str, Any]:
+        found = {
+            f"risk {i}": jnp.mean((jax.vmap(model)(batch) - batch.target) ** 2)
+            for i, batch in enumerate(tests)
+        }
+        union = hyper["union"]
+        batch = jax.tree.map(lambda leaf: leaf[union], own_sets)
+        predicted = jax.vmap(model)(batch)
+        found["own"] = jnp.mean((predicted - batch.target) ** 2)
+        for j, values in enumerate(known):
+            found[f"distance {j}"] = jnp.mean((predicted - values[union]) ** 2)
+        return found
+
+    return train(
+        init,
+        loss,
+        steps=plan.steps,
+        seeds=list(range(seed, seed + plan.seeds)) * count,
+        hyper={
+            "bases": np.repeat(bases, plan.seeds, 0),
+            "weights": np.repeat(weights, plan.seeds, 0),
+            "union": np.repeat(np.arange(count), plan.seeds),
+        },
+        optimizer=Adam(plan.rate, clip=1.0),
+        watch=watch,
+        record_every=plan.record_every,
+        progress=progress,
+        seed_batch=1,
+    )
+
+
+def _test_set(
+    plan: Plan, inner: TaskDistribution, bases: np.ndarray, seed: int
+) -> Prompt:
+    weights = jnp.full(len(bases), 1 / len(bases))
+    return draw_union(
+        plan,
+        inner,
+        jnp.asarray(bases),
+        weights,
+        jr.key(10**6 + seed),
+        plan.test_prompts,
+    )
+
+
+def union_numbers(
+    plan: Plan, result: TrainResult, zero_risk: float
+) -> dict[str, dict[str, Any]]:
+    """What is kept of the runs, by union: curves, risks by angle, plateau times."""
+    from ...evaluation import plateau_times
+
+    found = {}
+    for i, components in enumerate(plan.unions):
+        runs = slice(i * plan.seeds, (i + 1) * plan.seeds)
+        history = {name: values[runs] for name, values in result.history.items()}
+        plateau = plateau_times(
+            result.steps,
+            history["loss"],
+            normalizer=zero_risk + plan.noise_variance,
+            window=100.0,
+        )
+        last = max(len(result.steps) // 10, 1)
+        found[str(components)] = {
+            "steps": result.steps,
+            "curves": history,
+            "angle_risks": np.stack(
+                [
+                    history[f"risk {j}"][:, -last:].mean(axis=1)
+                    for j in range(len(plan.angles))
+                ],
+                axis=1,
+            ),
+            "escape": _or_none(plateau.escape),
+            "half_drop": _or_none(plateau.half_drop),
+            "change_point": _or_none(plateau.change_point),
+            "last_step": plan.steps,
+        }
+    return found
+
+
+def _or_none(times: np.ndarray) -> list[float | None]:
+    """NaN (never) as what JSON can hold."""
+    return [None if np.isnan(t) else float(t) for t in times]
