@@ -6,6 +6,7 @@ import tyro
 
 from .._errors import IclaxError
 from ._list import list_
+from ._plateau import plateau
 from ._reproduce import reproduce
 from ._run import run
 from ._theory import theory
@@ -18,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     app.command(run, name="run")
     app.command(theory, name="theory")
     app.command(list_, name="list")
+    app.command(plateau, name="plateau")
     try:
         app.cli(
             prog="iclax",

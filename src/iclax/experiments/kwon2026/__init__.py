@@ -14,21 +14,15 @@ from ...report import Section
 from .._recipe import Part, Recipe, Size
 from . import _adapters, _classes, _directions, _subspaces, _transformer
 
-_PARTS = {
-    "subspaces": _subspaces,
-    "directions": _directions,
-    "transformer": _transformer,
-    "classes": _classes,
-    "adapters": _adapters,
-}
+_SECTIONS = (_subspaces, _directions, _transformer, _classes, _adapters)
 
 
 def _parts(size: Size, seed: int) -> Sequence[Part]:
-    return [module.part(size, seed) for module in _PARTS.values()]
+    return [part for module in _SECTIONS for part in module.parts(size, seed)]
 
 
 def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]:
-    return [module.section(data[name], size) for name, module in _PARTS.items()]
+    return [module.section(data, size) for module in _SECTIONS]
 
 
 RECIPE = Recipe(
@@ -37,5 +31,6 @@ RECIPE = Recipe(
     reference="Kwon, Xu, Yaras, Song, Balzano, Qu 2026 (arXiv 2606.06814)",
     summary="unions of subspaces: risk against angle, plateau against diversity, LoRA",
     parts=_parts,
+    workers=2,
     report=_report,
 )

@@ -56,11 +56,11 @@ class Adapter(eqx.Module):
         return cls(jnp.zeros((dim, rank)), 0.3 * jr.normal(key, (rank, dim)))
 
 
-def part(size: Size, seed: int) -> Part:
+def parts(size: Size, seed: int) -> list[Part]:
     """The computation of part e."""
     plan = PLANS[size]
     config = {"size": size, "seed": seed, **asdict(plan)}
-    return Part("adapters", config, partial(_compute, plan, seed))
+    return [Part("adapters", config, partial(_compute, plan, seed))]
 
 
 def _compute(plan: Plan, seed: int, context: PartContext) -> dict[str, Any]:
@@ -135,10 +135,11 @@ def _train_adapters(
     return np.reshape(risks, shape).tolist()
 
 
-def section(data: Mapping[str, Any], size: Size) -> Section:
+def section(found: Mapping[str, Any], size: Size) -> Section:
     """What part e shows and claims."""
     from ...figures import adapter_curves
 
+    data = found["adapters"]
     rows = [
         {
             "angle": f"{case['angle']:g}°",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...covariates import Gaussian
-from ...report import Figure, Section, Table, Verdict
+from ...report import Figure, Section, Table
 from ...tasks import Quadratic, ReluNeuron, TaskDistribution, TwoLayerRelu
 from ...theory import moments
 from .._recipe import Part, PartContext, Size
@@ -40,37 +40,38 @@ LABELS = {
 }
 
 
-def part(size: Size, seed: int) -> Part:
-    """The computation of part d."""
+def parts(size: Size, seed: int) -> list[Part]:
+    """The computations of part d, one a class."""
     plan = PLANS[size]
-    names = _SIZES.get(size, tuple(LABELS))
-    config = {"size": size, "seed": seed, "classes": list(names), **asdict(plan)}
-    return Part("classes", config, partial(_compute, plan, names, seed))
+    config = {"size": size, "seed": seed, **asdict(plan)}
+    return [
+        Part(f"decoder_{name}", config, partial(_compute, plan, name, seed))
+        for name in _names(size)
+    ]
 
 
-def _compute(
-    plan: Plan, names: tuple[str, ...], seed: int, context: PartContext
-) -> dict[str, Any]:
-    found = {}
-    for name in names:
-        inner = inner_tasks(plan.rank)[name]
-        result = train_unions(
-            plan, inner, seed, progress=context.progress(LABELS[name], plan.steps)
-        )
-        power = float(moments(inner, Gaussian(np.eye(plan.rank))).power)
-        found[name] = {
-            "unions": union_numbers(plan, result, power),
-            "angles": plan.angles,
-            "zero_risk": power,
-        }
-    return {"classes": found}
+def _names(size: Size) -> tuple[str, ...]:
+    return _SIZES.get(size, tuple(LABELS))
 
 
-def section(data: Mapping[str, Any], size: Size) -> Section:
+def _compute(plan: Plan, name: str, seed: int, context: PartContext) -> dict[str, Any]:
+    inner = inner_tasks(plan.rank)[name]
+    result = train_unions(
+        plan, inner, seed, progress=context.progress(LABELS[name], plan.steps)
+    )
+    power = float(moments(inner, Gaussian(np.eye(plan.rank))).power)
+    return {
+        "unions": union_numbers(plan, result, power),
+        "angles": plan.angles,
+        "zero_risk": power,
+    }
+
+
+def section(found: Mapping[str, Any], size: Size) -> Section:
     """What part d shows and claims."""
     from ...figures import class_angles
 
-    classes = data["classes"]
+    classes = {name: found[f"decoder_{name}"] for name in _names(size)}
     return Section(
         "d. Nonlinear function classes",
         [
@@ -96,7 +97,7 @@ def section(data: Mapping[str, Any], size: Size) -> Section:
         [
             verdict
             for name, found in classes.items()
-            for verdict in _class_verdicts(found, name)
+            for verdict in union_verdicts(found, f"decoder on {LABELS[name]}", size)
         ],
     )
 
@@ -104,7 +105,3 @@ def section(data: Mapping[str, Any], size: Size) -> Section:
 def _named(table: Table, name: str) -> Table:
     caption = f"{LABELS[name].capitalize()}. {table.caption}"
     return Table(caption, table.columns, table.rows)
-
-
-def _class_verdicts(found: Mapping[str, Any], name: str) -> list[Verdict]:
-    return union_verdicts(found, f"decoder on {LABELS[name]}")

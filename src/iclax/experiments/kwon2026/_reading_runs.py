@@ -237,14 +237,17 @@ def _watch(plan: Plan, name: str) -> Any:
     template, moments = law_of(plan, 0), watched_moments(plan)
     if name == "softmax":
         laws = watched_laws(plan)
-        sets = {
-            w: fresh_batch(laws[w], 512)(jr.key(10**6 + i))
-            for i, w in enumerate(WATCHED)
-        }
-        return lambda model: {
-            w: jnp.mean((jax.vmap(model)(batch) - batch.target) ** 2)
-            for w, batch in sets.items()
-        }
+        sets = [
+            fresh_batch(laws[w], 512)(jr.key(10**6 + i)) for i, w in enumerate(WATCHED)
+        ]
+        batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets)
+
+        def simulated(model: Any) -> dict[str, Any]:
+            errors = (jax.vmap(model)(batch) - batch.target) ** 2
+            means = jnp.mean(errors.reshape(len(WATCHED), -1), 1)
+            return dict(zip(WATCHED, means, strict=True))
+
+        return simulated
 
     def exact(model: Any) -> dict[str, Any]:
         gamma = model.preconditioner

@@ -69,11 +69,11 @@ TOLERANCE = {"toy": 0.1, "laptop": 0.01, "paper": 0.01}
 SIGMAS = 3.5  # for every one of some dozens of simulated points
 
 
-def part(size: Size, seed: int) -> Part:
+def parts(size: Size, seed: int) -> list[Part]:
     """The computation of part a."""
     plan = PLANS[size]
     config = {"size": size, "seed": seed, **asdict(plan)}
-    return Part("subspaces", config, partial(_compute, plan, seed))
+    return [Part("subspaces", config, partial(_compute, plan, seed))]
 
 
 def prompts_of(plan: Plan, components: int) -> PromptDistribution:
@@ -286,10 +286,11 @@ def _estimate(means: Any, squares: Any, count: int) -> dict[str, float]:
     return {"mean": mean, "standard_error": ((square - mean**2) / count) ** 0.5}
 
 
-def section(data: Mapping[str, Any], size: Size) -> Section:
+def section(found: Mapping[str, Any], size: Size) -> Section:
     """What part a shows and claims."""
     from ...figures import angle_curves, length_curves
 
+    data = found["subspaces"]
     return Section(
         "a. Linear attention: the risk against the angle",
         [
