@@ -68,6 +68,16 @@ from ._parametrizations import (
     Separate as Separate,
     make_parametrization as make_parametrization,
 )
+from ._pretraining import (
+    PretrainingLoads as PretrainingLoads,
+    isotropic_pretrained_risk as isotropic_pretrained_risk,
+    isotropic_seen_task_risk as isotropic_seen_task_risk,
+)
+from ._pretraining_shift import (
+    pretrained_risk as pretrained_risk,
+    seen_task_risk as seen_task_risk,
+)
+from ._rectangular import rectangular_risk as rectangular_risk
 from ._saddles import Saddles as Saddles, saddles as saddles
 from ._subspaces import (
     angle_risks as angle_risks,
