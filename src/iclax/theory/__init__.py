@@ -5,7 +5,13 @@ from ._adapters import (
     adapter_risks as adapter_risks,
     adapter_update as adapter_update,
 )
+from ._attention_dynamics import (
+    AttentionDynamics as AttentionDynamics,
+    attention_descent as attention_descent,
+    attention_flow as attention_flow,
+)
 from ._certificate import Certificate as Certificate, certify as certify
+from ._descent import DescentResult as DescentResult, descend as descend
 from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
 from ._flow_traced import flow_losses as flow_losses, flow_time as flow_time
 from ._full_attention import (

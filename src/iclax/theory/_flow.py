@@ -96,7 +96,7 @@ def flow(
     moments = objective_moments(prompts, objective)
     problem, dim = separable_risk(moments), len(moments.query)
     kind = make_parametrization(parametrization, dim, heads, rank)
-    weights, stated = _starting_weights(kind, dim, init, start, seed)
+    weights, stated = starting_weights(kind, dim, init, start, seed)
     minimum = problem.minimum(kind.max_rank(dim))
     grid = None if times is None else _checked_times(times)
     if isinstance(kind, LinearGamma) and not np.any(weights[0]):
@@ -169,7 +169,7 @@ def _progress(problem: SeparableRisk, path: Trajectory) -> tuple[Array, Array]:
     return s[kept] ** 2, np.stack(rows) / s[kept]
 
 
-def _starting_weights(
+def starting_weights(
     kind: Parametrization,
     dim: int,
     init: float,
