@@ -74,6 +74,11 @@ from ._parametrizations import (
     Separate as Separate,
     make_parametrization as make_parametrization,
 )
+from ._plateau_table import (
+    PlateauDirection as PlateauDirection,
+    PlateauStudy as PlateauStudy,
+    plateau_directions as plateau_directions,
+)
 from ._pretraining import (
     PretrainingLoads as PretrainingLoads,
     isotropic_pretrained_risk as isotropic_pretrained_risk,
