@@ -12,6 +12,11 @@ from ._attention_dynamics import (
 )
 from ._certificate import Certificate as Certificate, certify as certify
 from ._descent import DescentResult as DescentResult, descend as descend
+from ._design import (
+    WeightDesign as WeightDesign,
+    design_weights as design_weights,
+    reweighted as reweighted,
+)
 from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
 from ._flow_traced import flow_losses as flow_losses, flow_time as flow_time
 from ._full_attention import (
