@@ -16,7 +16,7 @@ from ._flow_systems import FlowSystem
 _RTOL = 1e-10
 _TAIL_RTOL = 1e-8
 _TAIL = 0.1  # the tail begins when this share of the drop is left,
-_TAIL_STEPS = 1000  # or after so many steps
+_TAIL_STEPS = 500  # or after so many steps
 _LARGE = 100  # weights; below, LSODA's own implicit method is the faster one
 _MAX_STEPS = 100_000
 _FOREVER = 1e15  # in units of the fastest time scale of the risk
@@ -99,8 +99,8 @@ def integrate(
 ) -> Trajectory:
     """The flow of `system` until all but `tolerance` of the drop to `minimum` is made.
 
-    LSODA through plateaus and drops; in the tail, where slow directions make the flow
-    stiff, BDF with the sparse Jacobian if there is one.
+    LSODA; large systems with a sparse Jacobian take DOP853 through the plateau and the
+    drop, and BDF in the tail, where slow directions make the flow stiff.
     """
     y = system.start
     drop = system.risk(y) - minimum
@@ -139,7 +139,7 @@ def _solve(
     """Steps of the solver and points of `grid`, and the index where the tail begins."""
     times, states, tail = [0.0], [system.start], np.inf
     solver = _solver(system, 0.0, system.start, end)
-    large = system.jacobian is not None and len(system.start) > _LARGE
+    large = _is_large(system)
     while solver.status == "running" and not done(states[-1]):
         solver.step()
         if solver.status == "failed" or len(times) > _MAX_STEPS:
@@ -160,9 +160,14 @@ def _solve(
 
 def _solver(system: FlowSystem, t: float, y: Array, end: float) -> Any:
     atol = 1e-3 * _RTOL * float(np.max(np.abs(y), initial=0.0))
-    return scipy.integrate.LSODA(
-        system.velocity, t, y, end, rtol=_RTOL, atol=max(atol, 1e-300)
-    )
+    rules = {"rtol": _RTOL, "atol": max(atol, 1e-300)}
+    # LSODA would build dense Jacobians where the flow is stiff.
+    method = scipy.integrate.DOP853 if _is_large(system) else scipy.integrate.LSODA
+    return method(system.velocity, t, y, end, **rules)
+
+
+def _is_large(system: FlowSystem) -> bool:
+    return system.jacobian is not None and len(system.start) > _LARGE
 
 
 def _tail_solver(system: FlowSystem, t: float, y: Array, end: float) -> Any:

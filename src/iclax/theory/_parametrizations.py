@@ -138,7 +138,7 @@ class Separate(Parametrization):
         values, queries, keys = weights
         xp = namespace(values, queries, keys)
         scaled = queries * values[:, None, None]
-        return xp.sum(scaled @ xp.swapaxes(keys, 1, 2), axis=0)
+        return xp.tensordot(scaled, keys, ((0, 2), (0, 2)))
 
     def velocity(self, weights: Weights, residual: Float[Array, "p q"]) -> Weights:
         values, queries, keys = weights
