@@ -30,7 +30,8 @@ class Tolerances:
 
     `gamma`: ‖Γ_learned − Γ*‖/‖Γ*‖; `risk`: excess over the exact minimum; `blocks`:
     what theory says vanishes, against the rest; `gap`: RMS distance of predictions;
-    `errors`: standard errors between simulated and exact risk.
+    `errors`: standard errors between simulated and exact risk; `margin`: standard
+    errors by which the layer must beat what theory says it beats.
     """
 
     gamma: float = 0.01
@@ -38,7 +39,8 @@ class Tolerances:
     blocks: float = 0.01
     gap: float = 0.02
     errors: float = 3.0
+    margin: float = 5.0
 
 
 LAPTOP = Tolerances()
-TOY = Tolerances(gamma=0.1, risk=0.05, blocks=0.1, gap=0.15, errors=4.0)
+TOY = Tolerances(gamma=0.1, risk=0.05, blocks=0.1, gap=0.15, errors=4.0, margin=3.0)

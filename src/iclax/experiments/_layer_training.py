@@ -20,13 +20,15 @@ def train_layer(
     setting: Setting,
     prompts: PromptDistribution,
     *,
+    full_risk: bool = False,
     folder: Path | None = None,
     progress: Any = None,
 ) -> TrainResult:
     """Train every seed of `setting` on fresh prompts at every step, all at once.
 
     The loss is the squared error against the *noisy* label of the query. Watched:
-    "risk", the exact risk of the layer's GD form against the noiseless target.
+    "risk", the exact risk against the noiseless target: of the layer's GD form, or of
+    the full layer with `full_risk` (linear tasks, one head or several).
     """
     table = setting.training
     draw = fresh_batch(prompts, table.batch_size)
@@ -45,15 +47,17 @@ def train_layer(
         seeds=table.seeds,
         optimizer=Adam(table.learning_rate, Cosine(end=0.1), clip=1.0),
         average=Average(table.average_last) if table.average_last else None,
-        watch=_exact_risk_watch(prompts),
+        watch=_exact_risk_watch(prompts, full_risk),
         record_every=min(table.record_every, table.steps),
         progress=progress,
         folder=folder,
     )
 
 
-def _exact_risk_watch(prompts: PromptDistribution) -> Any:
+def _exact_risk_watch(prompts: PromptDistribution, full: bool) -> Any:
     """A function of the model that gives its exact risk; None without theory."""
+    if full:
+        return lambda model: {"risk": _full_risk(model, prompts)}
     try:
         moments = theory.prompt_moments(prompts)
     except AssumptionError:
@@ -66,6 +70,13 @@ def _exact_risk_watch(prompts: PromptDistribution) -> Any:
         return {"risk": theory.risk_from_moments(model.preconditioner(n), exact)}
 
     return watch
+
+
+def _full_risk(model: LinearAttention, prompts: PromptDistribution) -> Any:
+    a, q = model.effective()
+    divisor = None if model.normalization == "context" else 1
+    query = model.include_query
+    return theory.attention_risk(a, q, prompts, include_query=query, divisor=divisor)
 
 
 def trained_model(result: TrainResult, run: int) -> LinearAttention:
