@@ -233,21 +233,15 @@ def _checks(
     ]
     if claim.form == "gd_form_only":
         return (checks[1],)
-    checks += [
-        at_most(
-            "preconditioner",
-            max(layer.gamma_relative_error for layer in layers),
-            limit.gamma if claim.form != "full" else 3 * limit.gamma,
-            "‖Γ_learned − Γ*‖ / ‖Γ*‖",
-        ),
-        at_most(
-            "prediction gap",
-            max(layer.prediction_gap for layer in layers),
-            limit.gap,
-            "relative RMS distance to the claimed predictor",
-        ),
-    ]
-    if claim.form != "full":
+    gap = max(layer.prediction_gap or 0.0 for layer in layers)
+    text = "relative RMS distance to the claimed predictor"
+    checks.append(at_most("prediction gap", gap, limit.gap, text))
+    if limit.gamma is not None:
+        error = max(layer.gamma_relative_error or 0.0 for layer in layers)
+        allowed = limit.gamma if claim.form != "full" else 3 * limit.gamma
+        text = "‖Γ_learned − Γ*‖ / ‖Γ*‖"
+        checks.append(at_most("preconditioner", error, allowed, text))
+    if limit.blocks is not None and claim.form != "full":
         blocks = max(layer.vanishing_blocks for layer in layers)
         checks.append(at_most("blocks", blocks, limit.blocks, "what should vanish"))
     return (*checks, *_margin(claim, layers, limit.margin))

@@ -16,7 +16,7 @@ from ..predictors import GradientStep, LeastSquares, Ridge, Zero
 from ..report import Figure, Section, Table, Verdict, with_error
 from ..runs import write_json
 from ..settings import Setting
-from ._checks import LAPTOP
+from ._checks import OWN
 from ._comparison import compare
 from ._layer_training import trained_model
 from ._recipe import Part, PartContext, Recipe, Size
@@ -47,7 +47,7 @@ def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any
     lengths = sorted({max(1, n // 4), max(1, n // 2), n, 2 * n, 4 * n})
     comparison = compare(
         setting,
-        tolerances=LAPTOP,
+        tolerances=OWN,
         num_prompts=_NUM_PROMPTS,
         context_lengths=tuple(lengths),
         folder=context.folder,
