@@ -95,10 +95,13 @@ def _claim(folder: Path, setting: Mapping[str, Any]) -> None:
 
 def _begin(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     path = folder / "run.json"
-    record = read_json(path) if path.exists() else {"begun": _now()}
+    record: dict[str, Any] = read_json(path) if path.exists() else {"begun": _now()}
     record.pop("reason", None)
-    record |= {"status": "running", "seeds": [int(s) for s in seeds]}
-    record["versions"] = versions()
+    record |= {
+        "status": "running",
+        "seeds": [int(seed) for seed in seeds],
+        "versions": versions(),
+    }
     write_json(path, record)
     return record
 
