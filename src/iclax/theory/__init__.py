@@ -94,6 +94,12 @@ from ._pretraining_shift import (
     seen_task_risk as seen_task_risk,
 )
 from ._rectangular import rectangular_risk as rectangular_risk
+from ._reference_risks import (
+    bayes_risk as bayes_risk,
+    best_gradient_descent as best_gradient_descent,
+    gradient_descent_risk as gradient_descent_risk,
+    ridge_risk as ridge_risk,
+)
 from ._saddles import Saddles as Saddles, saddles as saddles
 from ._subspaces import (
     angle_risks as angle_risks,
@@ -110,3 +116,4 @@ from ._time_courses import (
     linear_rates as linear_rates,
     logistic_gain as logistic_gain,
 )
+from ._wishart import spectral_mean as spectral_mean

@@ -1,0 +1,263 @@
+"""Exact risks of the reference predictors: ridge, Bayes and steps of descent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .._arrays import Array, is_concrete, namespace, square_root
+from .._errors import AssumptionError, SettingError
+from ..covariates import Gaussian
+from ..prompts import PromptDistribution
+from ..tasks import Mixture, TaskDistribution, weight_law
+from ._moments_query import query_law
+from ._one_layer import PlainStep, preconditioner_risk
+from ._wishart import spectral_mean, trace_word
+
+_FLAT = 1e-9  # relative spread up to which eigenvalues count as equal
+_MOST_STEPS = 3  # of descent with general covariances: (4K − 1)!! pairings
+
+
+def ridge_risk(prompts: PromptDistribution, penalty: Any = None) -> Float[Array, ""]:
+    r"""Exact risk of $\hat y = x_q^T (X^T X + \lambda I)^{-1} X^T y$; λ is `penalty`.
+
+    $$\frac{tr(\Lambda_q)}{d} E \sum_i \Big[ \frac{tr(W)}{d} \frac{\lambda^2}{(s_i +
+    \lambda)^2} + \sigma^2 \frac{s_i}{(s_i + \lambda)^2} \Big]$$
+
+    over the eigenvalues $s_i$ of $X^T X$, by quadrature of their exact density. Left
+    out, λ is the best one, $\sigma^2 d / tr(W)$: the Bayes predictor if w ~ N(0, ψ²I).
+    Derived in docs/theory/reference-risks.md.
+
+    Raises `AssumptionError` unless x ~ N(0, ℓI), tasks are linear, and the query or the
+    tasks are isotropic; and where λ = 0 makes the risk infinite.
+    """
+    cov, w = _gaussian(prompts).cov, _weight_moment(prompts.tasks)
+    if not _is_flat(cov):
+        raise AssumptionError(
+            "the exact risk of ridge regression",
+            "isotropic covariates, x ~ N(0, ℓI)",
+            "simulate the risk of predictors.Ridge",
+        )
+    query, power = _mean_sizes(query_law(prompts).second_moment, w)
+    noise, n, d = prompts.noise_std**2, prompts.context_length, prompts.dim
+    if penalty is None:
+        penalty = _best_penalty(noise, power)
+    if is_concrete(penalty):
+        if np.isinf(penalty):
+            return d * query * power
+        _check_penalty(penalty, noise, n, d)
+
+    def shares(eigenvalues: np.ndarray) -> Array:
+        s = cov[0, 0] * eigenvalues
+        xp = namespace(s, penalty)
+        total = xp.where(s + penalty > 0, s + penalty, 1.0)
+        kept = xp.where(s + penalty > 0, penalty / total, 1.0)
+        return power * kept**2 + noise * s / total**2
+
+    return query * spectral_mean(shares, d, n)
+
+
+def _best_penalty(noise: Any, power: Any) -> Any:
+    if is_concrete(noise) and is_concrete(power):
+        return noise / power if power else np.inf
+    return noise / power
+
+
+def _check_penalty(penalty: float, noise: Any, n: int, d: int) -> None:
+    if penalty < 0:
+        raise SettingError("penalty", f"{penalty}", "a number ≥ 0")
+    infinite = penalty == 0 and abs(n - d) <= 1
+    if infinite and not (is_concrete(noise) and noise == 0):
+        raise AssumptionError(
+            "the risk of least squares",
+            f"n and d at least 2 apart (found n = {n}, d = {d}: it is infinite)",
+            "a penalty above 0",
+        )
+
+
+def bayes_risk(prompts: PromptDistribution) -> Float[Array, ""]:
+    r"""The least risk of any predictor: the posterior variance at the query.
+
+    For w ~ N(μ, C) it is $E\,tr\,\Lambda (C^{-1} + X^T X / \sigma^2)^{-1}$ for any μ.
+    Where $\Lambda^{1/2} C \Lambda^{1/2}$ has r equal non-zero eigenvalues c it is
+    $E \sum_{i \le r} c\,\sigma^2 / (\sigma^2 + c\, s_i)$, $s_i$ the eigenvalues of a
+    standard Wishart matrix of size r: isotropic laws, Λ = C^{-1}, one subspace.
+
+    Raises `AssumptionError` elsewhere: for mixtures, other spectra, a query law of its
+    own, or tasks that are not linear.
+    """
+    root = square_root(np.asarray(_gaussian(prompts).cov))
+    law = weight_law(prompts.tasks)
+    if law is None or len(law.weights) != 1 or prompts.query_covariates is not None:
+        raise AssumptionError(
+            "the exact Bayes risk",
+            "linear tasks with one Gaussian law, and the query like the covariates",
+            "simulate the risk of predictors.bayes_predictor",
+        )
+    values = np.linalg.eigvalsh(root @ law.factors[0] @ law.factors[0].T @ root)
+    values = values[values > 1e-12 * max(values[-1], 1e-300)]
+    if not len(values):
+        return np.float64(0.0)
+    if np.ptp(values) > _FLAT * values[-1]:
+        raise AssumptionError(
+            "the exact Bayes risk",
+            "equal non-zero eigenvalues of Λ^(1/2) C Λ^(1/2)",
+            "simulate the risk of predictors.bayes_predictor",
+        )
+    c, noise = np.mean(values), prompts.noise_std**2
+
+    def variance(s: np.ndarray) -> np.ndarray:
+        total = noise + c * s
+        return np.where(total > 0, c * noise / np.where(total > 0, total, 1.0), c)
+
+    return spectral_mean(variance, len(values), prompts.context_length)
+
+
+def gradient_descent_risk(
+    steps: Sequence[Any],
+    prompts: PromptDistribution,
+    preconditioner: Float[Array, "d d"] | None = None,
+) -> Float[Array, ""]:
+    r"""Exact risk of K steps of gradient descent from 0, one entry of `steps` for each.
+
+    $w_{k+1} = w_k - \eta_k \Gamma \nabla L(w_k)$ on $L = \frac{1}{2n} \sum_i (w x_i -
+    y_i)^2$ (1/n convention), Γ = `preconditioner` or I. Where ΓΛ ∝ I every power of the
+    Wishart spectrum is exact; elsewhere up to three steps are, as sums over pairings;
+    one step is `preconditioner_risk` for any tasks and covariates.
+
+    Raises `AssumptionError` for more steps elsewhere, and for tasks that are not linear
+    or covariates that are not Gaussian with more than one step.
+    """
+    gamma = np.eye(prompts.dim) if preconditioner is None else preconditioner
+    if len(steps) == 1:
+        return preconditioner_risk(steps[0] * gamma, prompts)
+    cov = _gaussian(prompts).cov
+    if is_concrete(gamma @ cov) and _is_flat(gamma @ cov):
+        return _descent_on_the_spectrum(steps, prompts, cov, (gamma @ cov)[0, 0])
+    if len(steps) > _MOST_STEPS:
+        raise AssumptionError(
+            f"the exact risk of {len(steps)} steps of gradient descent",
+            f"ΓΛ proportional to I, or at most {_MOST_STEPS} steps",
+            "simulate the risk of predictors.GradientDescent",
+        )
+    return _descent_by_pairings(steps, prompts, gamma, cov)
+
+
+def best_gradient_descent(prompts: PromptDistribution, num_steps: int) -> PlainStep:
+    """The best step size shared by `num_steps` plain steps (1/n convention), and its
+    exact risk; see `gradient_descent_risk`.
+    """
+    from scipy.optimize import minimize_scalar
+
+    cov = np.asarray(prompts.covariates.second_moment)
+    # Beyond 2 / λ_max of the mean Hessian the iteration diverges on average.
+    edge = 2 / np.linalg.eigvalsh(cov)[-1]
+    found = minimize_scalar(
+        lambda step: float(gradient_descent_risk([step] * num_steps, prompts)),
+        bounds=(0.0, edge),
+        method="bounded",
+        options={"xatol": 1e-10 * edge},
+    )
+    return PlainStep(np.float64(found.x), np.float64(found.fun))
+
+
+def _descent_on_the_spectrum(
+    steps: Sequence[Any], prompts: PromptDistribution, cov: np.ndarray, rate: float
+) -> Float[Array, ""]:
+    """In whitened coordinates ΓΛ = `rate` · I: all happens along eigenvectors of S."""
+    root = square_root(cov)
+    inverse = np.linalg.inv(root)
+    query = inverse @ query_law(prompts).second_moment @ inverse
+    query_size, power = _mean_sizes(query, root @ _weight_moment(prompts.tasks) @ root)
+    n, noise = prompts.context_length, prompts.noise_std**2
+
+    def shares(eigenvalues: np.ndarray) -> Array:
+        t = eigenvalues / n
+        left, gain = np.ones_like(t), np.zeros_like(t)
+        for step in steps:
+            left = (1 - step * rate * t) * left
+            gain = (1 - step * rate * t) * gain + step * rate
+        return power * left**2 + noise / n * gain**2 * t
+
+    return query_size * spectral_mean(shares, prompts.dim, n)
+
+
+def _descent_by_pairings(
+    steps: Sequence[Any], prompts: PromptDistribution, gamma: Array, cov: Array
+) -> Float[Array, ""]:
+    """The iterate is $\\sum_j c_j (\\Gamma S)^j$ of w, and of the noise: mean words."""
+    left, gain = [1.0], [0.0]
+    for step in steps:
+        # Multiply by 1 − step · ΓS; the gain also takes step · Γ.
+        left = _times_one_less(left, step)
+        gain = _times_one_less(gain, step)
+        gain[0] = gain[0] + step
+    query = query_law(prompts).second_moment
+    w, n = _weight_moment(prompts.tasks), prompts.context_length
+    noise = prompts.noise_std**2 / n
+
+    def mean(i: int, j: int, center: list) -> Float[Array, ""]:
+        right, turned = [gamma, None], [None, gamma.T]
+        return trace_word([query, *right * i, *center, *turned * j], cov, n)
+
+    total = np.float64(0.0)
+    for i in range(len(steps) + 1):
+        for j in range(len(steps) + 1):
+            total = total + left[i] * left[j] * mean(i, j, [w])
+    for i in range(len(steps)):
+        for j in range(len(steps)):
+            spread = mean(i, j, [gamma, None, gamma.T])
+            total = total + noise * gain[i] * gain[j] * spread
+    return total
+
+
+def _times_one_less(polynomial: list, step: Any) -> list:
+    """The coefficients of (1 − `step` · t) p(t)."""
+    shifted = zip([*polynomial, 0.0], [0.0, *polynomial], strict=True)
+    return [a - step * b for a, b in shifted]
+
+
+def _gaussian(prompts: PromptDistribution) -> Gaussian:
+    if isinstance(prompts.covariates, Gaussian):
+        return prompts.covariates
+    raise AssumptionError(
+        "the exact risk of this predictor",
+        f"Gaussian covariates (found {type(prompts.covariates).__name__})",
+        "simulate it",
+    )
+
+
+def _weight_moment(tasks: TaskDistribution) -> Float[Array, "d d"]:
+    """W = E[w wᵀ] of linear tasks and their mixtures."""
+    if isinstance(tasks, Mixture):
+        pairs = zip(tasks.weights, tasks.components, strict=True)
+        return sum(weight * _weight_moment(part) for weight, part in pairs)
+    if not hasattr(tasks, "weight_second_moment"):
+        raise AssumptionError(
+            "the exact risk of this predictor",
+            f"linear tasks (found {type(tasks).__name__})",
+            "simulate it",
+        )
+    return tasks.weight_second_moment
+
+
+def _is_flat(matrix: Array) -> bool:
+    """Whether a matrix is known to be a multiple of the identity."""
+    if not is_concrete(matrix):
+        return False
+    scale = abs(matrix[0, 0])
+    return bool(
+        np.all(np.abs(matrix - matrix[0, 0] * np.eye(len(matrix))) <= _FLAT * scale)
+    )
+
+
+def _mean_sizes(query: Array, w: Array) -> tuple[Any, Any]:
+    """tr/d of both: enough for E tr(Λ_q p(S) W p(S)) where one of them is isotropic."""
+    if not (_is_flat(query) or _is_flat(w)):
+        raise AssumptionError(
+            "the exact risk of this predictor",
+            "a query law like that of the covariates, or isotropic tasks",
+            "simulate it",
+        )
+    return query.trace() / len(query), w.trace() / len(w)
