@@ -105,8 +105,8 @@ def attention(a, q, prompt: Prompt, *, include_query=False, divisor=None):
     return jnp.einsum("hs,st,htd,d->", a, gram, q, prompt.query) / divisor
 
 
-def exact_mean(terms, prompts: PromptDistribution, nodes: int = 3) -> float:
-    """The mean of a polynomial of a prompt by product quadrature: no sampling error.
+def exact_mean(terms, prompts: PromptDistribution, nodes: int = 3):
+    """The mean of polynomials of a prompt by product quadrature: no sampling error.
 
     Exact up to degree 2 · `nodes` − 1 in each underlying scalar variable: Gauss–Hermite
     nodes for Gaussian ones, Gauss–Legendre for uniform ones, every value of discrete
@@ -118,7 +118,7 @@ def exact_mean(terms, prompts: PromptDistribution, nodes: int = 3) -> float:
     return total
 
 
-def _component_mean(terms, prompts, task, nodes) -> float:
+def _component_mean(terms, prompts, task, nodes):
     n, query_law = prompts.context_length, prompts.query_covariates
     normal = _gauss_hermite(nodes)
     factor = _factor(task.cov)
@@ -135,10 +135,10 @@ def _component_mean(terms, prompts, task, nodes) -> float:
     noise = prompts.noise_std * points[n + 2][index[n + 2]]
     ys = np.einsum("mnd,md->mn", xs, w) + (noise if prompts.noise_std > 0 else 0)
     target = np.sum(query * w, 1)
-    values = jax.jit(jax.vmap(terms))(
+    values = jax.jit(jax.vmap(terms), compiler_options=QUICK)(
         Prompt(*map(jnp.asarray, (xs, ys, query, target, target)))
     )
-    return float(np.sum(weight * np.asarray(values)))
+    return weight @ np.asarray(values)
 
 
 def _linear_components(tasks):

@@ -2,7 +2,6 @@
 
 import helpers
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -268,25 +267,41 @@ def test_one_best_step_is_the_best_plain_step():
     assert theory.ridge_risk(prompts) < two.risk < one.risk
 
 
+@pytest.mark.parametrize("num", [2, 5])
+def test_the_best_shared_step_is_that_of_a_grid(num):
+    prompts = isotropic()
+    found = theory.best_gradient_descent(prompts, num)
+    grid = np.linspace(0, 3 * found.step, 1501)
+    risks = [theory.gradient_descent_risk([step] * num, prompts) for step in grid]
+    assert grid[np.argmin(risks)] == pytest.approx(found.step, abs=grid[1])
+    assert min(risks) >= found.risk and min(risks) == pytest.approx(found.risk, 1e-4)
+
+
 def test_risks_are_differentiated_in_penalty_steps_and_tasks():
     prompts, width = isotropic(), 1e-5
 
     def ridge_at(penalty, size):
-        tasks = Linear(size * jnp.asarray(prompts.tasks.cov))
+        tasks = Linear(size * prompts.tasks.cov)
         return theory.ridge_risk(prompts.replace(tasks=tasks), penalty)
 
     def descent_at(first, size):
-        wide = Gaussian(size * jnp.asarray(helpers.spd(3, 77)))
-        changed = prompts.replace(covariates=wide)
+        changed = prompts.replace(covariates=Gaussian(size * helpers.spd(3, 77)))
         return theory.gradient_descent_risk([first, 0.2], changed)
 
     for risk in (ridge_at, descent_at):
-        at = jnp.array([0.5, 0.9])
-        slopes = jax.grad(lambda v, f=risk: f(v[0], v[1]))(at)
-        for k, slope in enumerate(slopes):
-            up, down = (at.at[k].add(sign * width) for sign in (1, -1))
-            rise = (risk(*map(float, up)) - risk(*map(float, down))) / (2 * width)
-            assert float(slope) == pytest.approx(float(rise), rel=1e-7)
+        slope = jax.jit(jax.grad(risk, (0, 1)), compiler_options=helpers.QUICK)
+        ups, downs = (
+            ((0.5 + width, 0.9), (0.5, 0.9 + width)),
+            (
+                (0.5 - width, 0.9),
+                (0.5, 0.9 - width),
+            ),
+        )
+        rises = [
+            (risk(*up) - risk(*down)) / (2 * width)
+            for up, down in zip(ups, downs, strict=True)
+        ]
+        np.testing.assert_allclose(slope(0.5, 0.9), rises, rtol=1e-7)
 
 
 def test_a_query_law_of_its_own_is_exact_with_isotropic_tasks():
