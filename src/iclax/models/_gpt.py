@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
@@ -86,14 +87,23 @@ class GPT(eqx.Module):
         _check_sizes(layers, heads, width, mlp)
         inputs = dim + (encoding != "interleaved")
         length = max_points if encoding == "joint" else 2 * max_points
-        in_key, position_key, block_key, out_key = jr.split(key, 4)
+        read_in, positions, read_out, *blocks = _normals(
+            key,
+            (inputs, width),
+            (length, width),
+            (width, 1),
+            (layers, width, 3 * width),
+            (layers, width, width),
+            (layers, width, mlp * width),
+            (layers, mlp * width, width),
+        )
         return cls(
-            read_in=jr.normal(in_key, (inputs, width)) / (3 * inputs) ** 0.5,
+            read_in=read_in / (3 * inputs) ** 0.5,
             read_in_bias=jnp.zeros(width) if bias else None,
-            positions=0.02 * jr.normal(position_key, (length, width)),
-            blocks=_blocks(block_key, layers, width, mlp * width),
+            positions=0.02 * positions,
+            blocks=_blocks(*blocks),
             norm=_norms(width),
-            read_out=jr.normal(out_key, (width, 1)) / (3 * width) ** 0.5,
+            read_out=read_out / (3 * width) ** 0.5,
             read_out_bias=jnp.zeros(1) if bias else None,
             heads=heads,
             encoding=encoding,
@@ -217,20 +227,33 @@ def _norms(*shape: int) -> Float[Array, "..."]:
     return jnp.stack([jnp.ones((*batch, width)), jnp.zeros((*batch, width))], -2)
 
 
-def _blocks(key: Any, layers: int, width: int, hidden: int) -> Block:
-    keys = jr.split(key, 4)
+def _normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
+    """Standard normals of these shapes in one draw, which compiles faster than many."""
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    pieces = jnp.split(jr.normal(key, (int(ends[-1]),)), ends[:-1])
+    return [p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True)]
+
+
+def _blocks(
+    attend: Float[Array, "l w 3*w"],
+    project: Float[Array, "l w w"],
+    expand: Float[Array, "l w f"],
+    contract: Float[Array, "l f w"],
+) -> Block:
+    """Blocks with weights in proportion to these standard normals."""
+    layers, width, hidden = expand.shape
     write = 0.02 / (2 * layers) ** 0.5
     some = hidden > 0
     return Block(
         norm_1=_norms(layers, width),
-        attend=0.02 * jr.normal(keys[0], (layers, width, 3 * width)),
+        attend=0.02 * attend,
         attend_bias=jnp.zeros((layers, 3 * width)),
-        project=write * jr.normal(keys[1], (layers, width, width)),
+        project=write * project,
         project_bias=jnp.zeros((layers, width)),
         norm_2=_norms(layers, width) if some else None,
-        expand=0.02 * jr.normal(keys[2], (layers, width, hidden)) if some else None,
+        expand=0.02 * expand if some else None,
         expand_bias=jnp.zeros((layers, hidden)) if some else None,
-        contract=write * jr.normal(keys[3], (layers, hidden, width)) if some else None,
+        contract=write * contract if some else None,
         contract_bias=jnp.zeros((layers, width)) if some else None,
     )
 

@@ -77,7 +77,9 @@ class Ensemble:
             if self._batch is None:
                 return jax.vmap(function, in_axes=(0, None))(runs, shared)
             one = lambda run: function(run, shared)
-            return lax.map(one, runs, batch_size=self._batch)
+            # A batch of one is no batch: it compiles and runs faster without the axis.
+            batch = self._batch if self._batch > 1 else None
+            return lax.map(one, runs, batch_size=batch)
 
         if self._mesh is None:
             return local(runs, shared)

@@ -57,7 +57,11 @@ def _names(size: Size) -> tuple[str, ...]:
 def _compute(plan: Plan, name: str, seed: int, context: PartContext) -> dict[str, Any]:
     inner = inner_tasks(plan.rank)[name]
     result = train_unions(
-        plan, inner, seed, progress=context.progress(LABELS[name], plan.steps)
+        plan,
+        inner,
+        seed,
+        progress=context.progress(LABELS[name], plan.steps),
+        folder=context.folder,
     )
     power = float(moments(inner, Gaussian(np.eye(plan.rank))).power)
     return {

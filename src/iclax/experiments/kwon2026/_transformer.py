@@ -79,6 +79,7 @@ def _compute(plan: Plan, seed: int, context: PartContext) -> dict[str, Any]:
         seed,
         references=(bayes, ridge),
         progress=context.progress("decoder", plan.steps),
+        folder=context.folder,
     )
     return {
         "unions": union_numbers(plan, result, float(plan.rank)),

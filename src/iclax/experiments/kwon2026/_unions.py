@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -87,7 +88,7 @@ def draw_union(
 def sequence_loss(model: Any, batch: Prompt) -> Float[Array, ""]:
     """Squared error against the labels, averaged over all n + 1 points."""
     labels = jnp.concatenate([batch.ys, batch.label[:, None]], 1)
-    return Objective(positions="all")(jax.vmap(model.prefixes)(batch), labels)
+    return Objective(positions="all")(model.batch_prefixes(batch), labels)
 
 
 def train_unions(
@@ -96,27 +97,20 @@ def train_unions(
     seed: int,
     references: Sequence[Any] = (),
     progress: Any = None,
+    folder: Path | None = None,
 ) -> TrainResult:
     """Every union and seed as runs of one program, ordered by union, then by seed.
 
     Watched: "risk i", the risk on the subspace of angle i; "own", that on the own law;
     and "distance j", E(ŷ − ŷ_j)² there, `references[j]` giving predictor ŷ_j of a
-    union.
+    union. Goes on from what it finds in `folder`.
     """
     count = len(plan.unions)
     bases, weights = stacked_tasks(
         [bases_of(plan, k) for k in plan.unions], max(plan.unions)
     )
-    tests = [_test_set(plan, inner, basis[None], seed) for basis in test_bases(plan)]
-    own = [
-        _test_set(plan, inner, bases_of(plan, components), seed + 1)
-        for components in plan.unions
-    ]
-    own_sets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *own)
-    known = [
-        jnp.stack([jax.vmap(make(k))(b) for k, b in zip(plan.unions, own, strict=True)])
-        for make in references
-    ]
+    tests, own_sets = _test_sets(plan, inner, seed)
+    known = _reference_values(plan, references, own_sets)
 
     def init(key: Any) -> GPT:
         return GPT.init(
@@ -138,10 +132,11 @@ def train_unions(
         union = hyper["union"]
         own = jax.tree.map(lambda leaf: leaf[union], own_sets)
         # One pass of the model over all sets: it is compiled once.
-        batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *tests, own)
-        predicted = jax.vmap(model)(batch).reshape(len(tests) + 1, -1)
+        batch = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), tests, own)
+        batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
+        predicted = model.batch(batch).reshape(len(plan.angles) + 1, -1)
         errors = jnp.mean((predicted - batch.target.reshape(predicted.shape)) ** 2, 1)
-        found = {f"risk {i}": errors[i] for i in range(len(tests))}
+        found = {f"risk {i}": errors[i] for i in range(len(plan.angles))}
         found["own"] = errors[-1]
         for j, values in enumerate(known):
             found[f"distance {j}"] = jnp.mean((predicted[-1] - values[union]) ** 2)
@@ -161,22 +156,43 @@ def train_unions(
         watch=watch,
         record_every=plan.record_every,
         progress=progress,
+        folder=folder,
         seed_batch=1,
     )
 
 
-def _test_set(
-    plan: Plan, inner: TaskDistribution, bases: np.ndarray, seed: int
-) -> Prompt:
-    weights = jnp.full(len(bases), 1 / len(bases))
-    return draw_union(
-        plan,
-        inner,
-        jnp.asarray(bases),
-        weights,
-        jr.key(10**6 + seed),
-        plan.test_prompts,
+def _test_sets(
+    plan: Plan, inner: TaskDistribution, seed: int
+) -> tuple[Prompt, Prompt]:
+    """Prompts on the subspace of each angle, and on each union: [set, prompt, …]."""
+    angles = np.stack(test_bases(plan))[:, None]
+    unions = stacked_tasks(
+        [bases_of(plan, components) for components in plan.unions], max(plan.unions)
     )
+
+    @jax.jit
+    def draw(bases: Any, weights: Any, key: Any) -> Prompt:
+        one = lambda b, w: draw_union(plan, inner, b, w, key, plan.test_prompts)
+        return jax.vmap(one)(bases, weights)
+
+    key = jr.key(10**6 + seed)
+    first = draw(jnp.asarray(angles), jnp.ones((len(angles), 1)), key)
+    second = draw(*map(jnp.asarray, unions), jr.fold_in(key, 1))
+    return first, second
+
+
+def _reference_values(
+    plan: Plan, references: Sequence[Any], own: Prompt
+) -> list[Float[Array, "u b"]]:
+    """The predictions of each reference on the prompts of each union."""
+    found = []
+    for make in references:
+        values = []
+        for i, components in enumerate(plan.unions):
+            batch = jax.tree.map(lambda leaf, i=i: leaf[i], own)
+            values.append(jax.jit(jax.vmap(make(components)))(batch))
+        found.append(jnp.stack(values))
+    return found
 
 
 def union_numbers(
