@@ -271,7 +271,7 @@ def test_one_best_step_is_the_best_plain_step():
 def test_the_best_shared_step_is_that_of_a_grid(num):
     prompts = isotropic()
     found = theory.best_gradient_descent(prompts, num)
-    grid = np.linspace(0, 3 * found.step, 1501)
+    grid = np.linspace(0, 3 * found.step, 151)
     risks = [theory.gradient_descent_risk([step] * num, prompts) for step in grid]
     assert grid[np.argmin(risks)] == pytest.approx(found.step, abs=grid[1])
     assert min(risks) >= found.risk and min(risks) == pytest.approx(found.risk, 1e-4)
@@ -284,9 +284,9 @@ def test_risks_are_differentiated_in_penalty_steps_and_tasks():
         tasks = Linear(size * prompts.tasks.cov)
         return theory.ridge_risk(prompts.replace(tasks=tasks), penalty)
 
-    def descent_at(first, size):
-        changed = prompts.replace(covariates=Gaussian(size * helpers.spd(3, 77)))
-        return theory.gradient_descent_risk([first, 0.2], changed)
+    def descent_at(first, second):
+        changed = prompts.replace(covariates=Gaussian(helpers.spd(3, 77)))
+        return theory.gradient_descent_risk([first, second], changed)
 
     for risk in (ridge_at, descent_at):
         slope = jax.jit(jax.grad(risk, (0, 1)), compiler_options=helpers.QUICK)
