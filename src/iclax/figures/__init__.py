@@ -17,6 +17,10 @@ from ._layers import (
     loss_curves as loss_curves,
     preconditioners as preconditioners,
 )
+from ._multitask import (
+    escape_curves as escape_curves,
+    family_losses as family_losses,
+)
 from ._style import (
     COLORS as COLORS,
     MARKERS as MARKERS,

@@ -161,9 +161,7 @@ def train_unions(
     )
 
 
-def _test_sets(
-    plan: Plan, inner: TaskDistribution, seed: int
-) -> tuple[Prompt, Prompt]:
+def _test_sets(plan: Plan, inner: TaskDistribution, seed: int) -> tuple[Prompt, Prompt]:
     """Prompts on the subspace of each angle, and on each union: [set, prompt, …]."""
     angles = np.stack(test_bases(plan))[:, None]
     unions = stacked_tasks(
