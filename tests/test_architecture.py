@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "iclax"
 CORE = {"_arrays", "_lazy", "_errors", "_files", "_tensors"}
 DATA = CORE | {"covariates", "tasks", "prompts"}
 MODELS = DATA | {"predictors", "models"}
-SIDES = MODELS | {"sampling"}
+SIDES = MODELS | {"sampling", "_compile"}
 ALLOWED = {
     "covariates": CORE,
     "tasks": CORE,

@@ -12,6 +12,9 @@ class SettingError(IclaxError):
         self.key, self.found, self.allowed = key, found, allowed
         super().__init__(f"{key}: found {found}; allowed: {allowed}.")
 
+    def __reduce__(self):
+        return type(self), (self.key, self.found, self.allowed)
+
     def within(self, parent: str) -> "SettingError":
         """The same error with its key under `parent`, as `parent.key`."""
         return SettingError(f"{parent}.{self.key}", self.found, self.allowed)
@@ -23,6 +26,9 @@ class AssumptionError(IclaxError):
     def __init__(self, what: str, missing: str, instead: str):
         self.what, self.missing, self.instead = what, missing, instead
         super().__init__(f"{what} needs {missing}. Instead: {instead}.")
+
+    def __reduce__(self):
+        return type(self), (self.what, self.missing, self.instead)
 
 
 class RunError(IclaxError):

@@ -43,6 +43,7 @@ def reproduce(
         seed=seed,
         folder=folder,
         force=force,
+        workers=recipe.workers,
         progress=progress_factory(),
         announce=lambda text: print(text, file=sys.stderr),
     )

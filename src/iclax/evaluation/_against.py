@@ -14,7 +14,7 @@ from ._risk import Estimate, Predictor, average_terms, fresh
 class Against:
     r"""What one pass over simulated prompts says of each predictor, by name.
 
-    `risks` are against the noiseless target. `gaps` are
+    `risks`, also of `others`, are against the noiseless target. `gaps` are
     $\sqrt{E(\hat y - \hat y_0)^2 / E \hat y_0^2}$ to the reference ŷ₀. `advantages`
     are paired differences of risk, rival minus predictor, whose standard error is far
     smaller than those of the two risks. Empty without a reference, or a rival.
@@ -31,15 +31,23 @@ def simulate_against(
     *,
     reference: Predictor | None = None,
     rival: Predictor | None = None,
+    others: Mapping[str, Predictor] | None = None,
     num_prompts: int,
     key: Any,
 ) -> Against:
-    """Risks of `predictors`, their gap to `reference` and their edge over `rival`."""
+    """Risks of `predictors`, their gap to `reference` and their edge over `rival`.
+
+    Of `others` only the risks, on the same prompts.
+    """
+    aside = others or {}
 
     def terms(prompt: Prompt) -> dict[str, Any]:
         values = {name: p(prompt) for name, p in predictors.items()}
         errors = {k: (v - prompt.target) ** 2 for k, v in values.items()}
         found = {f"risk {k}": e for k, e in errors.items()}
+        found |= {
+            f"risk {k}": (p(prompt) - prompt.target) ** 2 for k, p in aside.items()
+        }
         if reference is not None:
             exact = reference(prompt)
             found |= {f"gap {k}": (v - exact) ** 2 for k, v in values.items()}

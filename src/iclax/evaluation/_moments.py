@@ -1,6 +1,7 @@
 """Moments of a task distribution by simulation, for laws without a closed form."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
+from .._compile import compiler_options
 from ..covariates import Covariates
 from ..tasks import TaskDistribution
 
@@ -69,7 +71,7 @@ def simulate_moments(
             jnp.mean(values**2),
         )
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def batch(batch_key: Any) -> Any:
         found = jax.vmap(one)(jr.split(batch_key, size))
         return [(jnp.mean(v, axis=0), jnp.mean(v**2, axis=0)) for v in found]

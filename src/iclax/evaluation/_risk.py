@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compile import compiler_options
 from ..prompts import Prompt, PromptDistribution
 from ..sampling import fresh_batch
 
@@ -67,7 +69,7 @@ def average_terms(
     batch_size = min(batch_size, num_prompts)
     num_batches = -(-num_prompts // batch_size)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def run(keys: Any) -> Any:
         def one_batch(batch_key: Any) -> Any:
             batch = sample_batch(batch_key, batch_size)

@@ -18,7 +18,7 @@ from ..training import TrainResult
 from ._checks import Check, Tolerances, at_least, at_most
 from ._claims import Claim, exact_claim
 from ._layer_training import layer_gamma, train_layer, trained_model
-from ._reference_predictors import reference_risks
+from ._reference_predictors import reference_predictors, reference_risks
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +101,8 @@ def compare(
         setting, prompts, full_risk=claim.form == "full", folder=folder, progress=bar
     )
     key = jr.fold_in(jr.key(setting.training.seeds[0]), 2**31 - 1)
-    risk_key, reference_key, context_key = jr.split(key, 3)
-    layers = _trained_layers(claim, result, setting, num_prompts, risk_key)
-    references = reference_risks(
-        prompts, num_prompts=min(num_prompts, 2**15), key=reference_key
-    )
+    risk_key, context_key = jr.split(key)
+    layers, references = _simulated(claim, result, setting, num_prompts, risk_key)
     context = _context_curve(
         claim, trained_model(result, 0), context_lengths, num_prompts // 2, context_key
     )
@@ -113,9 +110,10 @@ def compare(
     return Comparison(claim, layers, references, result, context, checks, num_prompts)
 
 
-def _trained_layers(
+def _simulated(
     claim: Claim, result: TrainResult, setting: Setting, num_prompts: int, key: Any
-) -> tuple[TrainedLayer, ...]:
+) -> tuple[tuple[TrainedLayer, ...], dict[str, Estimate]]:
+    """What every seed learned, and the reference risks, on the same prompts."""
     seeds = setting.training.seeds
     models = {str(seed): trained_model(result, i) for i, seed in enumerate(seeds)}
     found = simulate_against(
@@ -123,10 +121,12 @@ def _trained_layers(
         claim.prompts,
         reference=claim.predictor() if claim.known else None,
         rival=claim.rival(),
+        others=reference_predictors(claim.prompts),
         num_prompts=num_prompts,
         key=key,
     )
-    return tuple(_measured(claim, seed, models[str(seed)], found) for seed in seeds)
+    layers = [_measured(claim, seed, models[str(seed)], found) for seed in seeds]
+    return tuple(layers), reference_risks(found.risks)
 
 
 def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLayer:

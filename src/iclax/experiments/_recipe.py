@@ -8,6 +8,7 @@ a report can be made again without computing anything.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -18,7 +19,7 @@ from .._errors import RunError
 from .._files import Lock, make_folder
 from ..report import Section, sections_text, write_html
 from ..runs import versions, write_json
-from ._parallel import run_parts
+from ._parallel import run_in_processes
 
 Size = Literal["toy", "laptop", "paper"]
 
@@ -58,7 +59,7 @@ class Part:
 class Recipe:
     """One paper: `parts(size, seed)` to compute, `report(data, size)` to show.
 
-    Small parts run faster `workers` at a time than each on all cores.
+    Small parts run faster `workers` at a time, a process each, than each on all cores.
     """
 
     name: str
@@ -92,46 +93,54 @@ def run_recipe(
     seed: int,
     folder: Path,
     force: bool = False,
+    workers: int = 1,
     progress: Callable[..., Any] = lambda title, steps, **known: None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
-    """Compute the parts that are missing in `folder`, then write figures and report."""
+    """Compute the parts that are missing in `folder`, then write figures and report.
+
+    With more than one of `workers`, parts run in processes of their own; a script that
+    asks for that must be importable (`if __name__ == "__main__":`).
+    """
     parts = recipe.parts(size, seed)
     with Lock(make_folder(folder)):
-        return _run(recipe, parts, size, seed, folder, force, progress, announce)
+        saved = {p.name: None if force else _saved(folder, p) for p in parts}
+        missing = [name for name, found in saved.items() if found is None]
+        job = _Job(partial(recipe.parts, size, seed), folder, force)
+        if workers > 1 and len(missing) > 1:
+            saved |= run_in_processes(job, missing, workers, progress, announce)
+        else:
+            saved |= {name: job(name, progress, announce) for name in missing}
+        data = {name: _through_json(found or {}) for name, found in saved.items()}
+        sections = tuple(recipe.report(data, size))
+        facts = {
+            "recipe": f"{recipe.name}, size {size}",
+            "seed": seed,
+            "reference": recipe.reference,
+            **versions(),
+        }
+        _write_report(recipe, sections, facts, folder)
+    reused = tuple(name for name in saved if name not in missing)
+    return Outcome(folder, sections, data, reused)
 
 
-def _run(
-    recipe: Recipe,
-    parts: Sequence[Part],
-    size: Size,
-    seed: int,
-    folder: Path,
-    force: bool,
-    progress: Callable[..., Any],
-    announce: Callable[[str], None],
-) -> Outcome:
-    saved = {p.name: None if force else _saved(folder, p) for p in parts}
-    missing = [part for part in parts if saved[part.name] is None]
+@dataclass(frozen=True)
+class _Job:
+    """Computes and saves one part; other processes find the part by its name."""
 
-    def compute(part: Part, progress: Callable[..., Any]) -> dict[str, Any]:
-        announce(f"{part.name} …")
-        found = part.compute(PartContext(_part_folder(folder, part, force), progress))
-        _save(folder, part, found)
+    parts: Callable[[], Sequence[Part]]
+    folder: Path
+    force: bool
+
+    def __call__(
+        self, name: str, progress: Callable[..., Any], announce: Callable[[str], None]
+    ) -> dict[str, Any]:
+        part = next(part for part in self.parts() if part.name == name)
+        announce(f"{name} …")
+        own = _part_folder(self.folder, part, self.force)
+        found = part.compute(PartContext(own, progress))
+        _save(self.folder, part, found)
         return found
-
-    saved |= run_parts(compute, missing, recipe.workers, progress)
-    data = {part.name: _through_json(saved[part.name] or {}) for part in parts}
-    reused = [part.name for part in parts if part not in missing]
-    sections = tuple(recipe.report(data, size))
-    facts = {
-        "recipe": f"{recipe.name}, size {size}",
-        "seed": seed,
-        "reference": recipe.reference,
-        **versions(),
-    }
-    _write_report(recipe, sections, facts, folder)
-    return Outcome(folder, sections, data, tuple(reused))
 
 
 def _write_report(

@@ -14,9 +14,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from .._compile import compiler_options
 from ._errors import Diverged
 from ._result import TrainResult, is_array
-from ._runs import compiler_options
 
 
 def minimize(

@@ -12,6 +12,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, Int, PyTree, UInt32
 
+from .._compile import compiler_options
 from ._plan import Plan
 from ._program import Program, Records, RunState
 
@@ -97,15 +98,6 @@ class Ensemble:
         if self._mesh is None:
             return states
         return jax.device_put(states, NamedSharding(self._mesh, P("runs")))
-
-
-def compiler_options() -> dict[str, str]:
-    """What XLA should know about the programs of this module."""
-    # XLA:CPU spends most of the time to compile a small training in LLVM's highest
-    # level, on the unrolled random numbers, and gains nothing by it.
-    if jax.default_backend() == "cpu":
-        return {"xla_backend_optimization_level": "1"}
-    return {}
 
 
 _cached = lru_cache(maxsize=32)(Ensemble)

@@ -12,6 +12,7 @@ import jax.random as jr
 import numpy as np
 
 from ... import theory
+from ..._compile import compiler_options
 from ...covariates import Gaussian
 from ...models import LinearAttention
 from ...prompts import PromptDistribution
@@ -264,7 +265,7 @@ def _simulate(
         }
         return jax.tree.map(lambda v: (jnp.mean(v), jnp.mean(v**2)), squares)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def run(tests: Any, keys: Any) -> Any:
         one = lambda item: jax.lax.map(lambda k: errors(item[0], k), item[1])
         return jax.lax.map(one, (tests, keys))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..._arrays import Array
+from ..._compile import compiler_options
 from ...models import GPT
 from ...prompts import Prompt
 from ...sampling import normals
@@ -168,7 +170,7 @@ def _test_sets(plan: Plan, inner: TaskDistribution, seed: int) -> tuple[Prompt, 
         [bases_of(plan, components) for components in plan.unions], max(plan.unions)
     )
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def draw(bases: Any, weights: Any, key: Any) -> Prompt:
         one = lambda b, w: draw_union(plan, inner, b, w, key, plan.test_prompts)
         return jax.vmap(one)(bases, weights)
