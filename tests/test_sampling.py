@@ -12,6 +12,7 @@ from iclax.covariates import Data, Gaussian, Rademacher, Uniform
 from iclax.models import LinearAttention
 from iclax.prompts import Prompt, PromptDistribution, RepeatedPoint
 from iclax.sampling import (
+    _threefry as threefry,
     compressed_batch,
     fresh_batch,
     stored_batch,
@@ -27,6 +28,7 @@ from iclax.tasks import (
     SparseLinear,
 )
 
+U32 = jnp.uint32
 COV = np.array([[1.0, 0.4], [0.4, 0.5]])
 MIXTURE = Mixture(
     [Linear(np.diag([1.0, 0.0]), [0.3, -1.0]), LowRank.coordinates(2, 1, 2)],
@@ -247,3 +249,28 @@ def test_a_traced_union_of_subspaces_draws_as_a_known_one(getkey):
     found = traced(jnp.asarray(bases), jnp.array([0.5, 0.2, 0.3, 0.0]))
     for ours, known in zip(found, jax.jit(fresh_batch(law, 50))(key), strict=True):
         np.testing.assert_allclose(ours, known, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_random_numbers_are_those_of_jax(x64):
+    with jax.enable_x64(x64):
+        for count in (1, 7, 1003):
+            key = jr.fold_in(jr.key(3), count)
+            assert np.array_equal(
+                threefry.bits(key, count), jr.bits(key, (count,), U32)
+            )
+            drawn = jax.jit(threefry.standard_normal, static_argnums=1)(key, count)
+            expected = jr.normal(key, (count,))
+            assert drawn.dtype == expected.dtype and np.array_equal(drawn, expected)
+            drawn = jax.jit(threefry.uniform, static_argnums=1)(key, count)
+            low = np.nextafter(np.array(-1, drawn.dtype), np.array(0, drawn.dtype))
+            expected = jr.uniform(key, (count,), minval=low)
+            assert drawn.min() > -1 and np.array_equal(drawn, expected)
+        keys = jr.split(jr.key(1), 3)
+        mapped = jax.vmap(lambda key: threefry.bits(key, 5))(keys)
+        assert np.array_equal(mapped, jax.vmap(lambda k: jr.bits(k, (5,), U32))(keys))
+
+
+def test_keys_of_another_generator_are_left_to_jax():
+    key = jr.key(2, impl="rbg")
+    assert np.array_equal(threefry.bits(key, 9), jr.bits(key, (9,), U32))

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Float
 
 from .._arrays import Array
+from ._threefry import standard_normal, uniform
 
 
 def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
@@ -17,7 +17,7 @@ def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
     On CPUs XLA generates several times faster into one flat array that it must finish
     (the barrier) than into the shapes and consumers that fusion would choose.
     """
-    flat = jax.lax.optimization_barrier(jr.normal(key, (sum(map(prod, shapes)),)))
+    flat = jax.lax.optimization_barrier(standard_normal(key, sum(map(prod, shapes))))
     return _cut(flat, shapes)
 
 
@@ -31,9 +31,7 @@ def with_first(
     if kind == "normal":
         return normals(key, first, *shapes)
     size, rest = prod(first), sum(map(prod, shapes))
-    low = jnp.nextafter(jnp.asarray(-1.0), jnp.asarray(0.0))
-    flat = jr.uniform(key, (size + rest,), minval=low, maxval=1.0)
-    flat = jax.lax.optimization_barrier(flat)
+    flat = jax.lax.optimization_barrier(uniform(key, size + rest))
     head = flat[:size].reshape(first)
     head = 3**0.5 * head if kind == "uniform" else jnp.sign(head)
     tail = jax.lax.optimization_barrier(2**0.5 * jax.lax.erf_inv(flat[size:]))
