@@ -1,0 +1,74 @@
+"""GPT-2 style decoders against Hugging Face's."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+from steps import linear_prompts, training
+from timing import EAGER, PEERS, Row, in_turn
+
+from iclax.models import GPT
+from iclax.sampling import fresh_batch
+from iclax.training import Adam
+
+D, N = 20, 40
+# Steps a call, micro-batches, and the ratio asked for.
+SIZES = {"tiny": (10, 1, 2.0), "small": (2, 4, None), "standard": (1, 8, 1.0)}
+
+
+def gpt(repeats: int, quick: bool) -> list[Row]:
+    """Garg et al.: d = 20, 41 points, batch 64, Adam, loss at all points."""
+    batch = 8 if quick else 64
+    rows = []
+    for size in ("tiny",) if quick else SIZES:
+        steps, parts, target = SIZES[size]
+        model = GPT.init(D, N + 1, size=size, key=jr.key(1))
+        sample = fresh_batch(linear_prompts(D, N), batch // parts)
+
+        def loss(model: Any, key: Any, sample: Any = sample) -> Any:
+            data = sample(key)
+            labels = jnp.concatenate([data.ys, data.target[:, None]], 1)
+            return jnp.mean((model.batch_prefixes(data) - labels) ** 2)
+
+        ours = training(model, loss, Adam(1e-4), steps, accumulate=parts)
+        rows += against_peers(size, model, ours, steps, batch, target, repeats)
+    return rows
+
+
+def against_peers(
+    size: str,
+    model: GPT,
+    ours: Any,
+    steps: int,
+    batch: int,
+    target: float | None,
+    repeats: int,
+) -> list[Row]:
+    """Ours beside Hugging Face's GPT-2 of the same sizes."""
+    calls = {"ours": (ours, steps)}
+    if PEERS:
+        import torch_baselines
+
+        layers, width = model.blocks.project.shape[:2]
+        theirs = torch_baselines.gpt(layers, model.heads, width, D, N + 1, batch, steps)
+        calls["Hugging Face GPT-2, " + EAGER] = (theirs, steps)
+    found = in_turn(calls, repeats)
+    seconds = found.pop("ours")
+    speed = gigaflops(model, batch, 2 * N + 1) / seconds
+    case, note = f"GPT {size}, batch {batch}", f"{speed:.0f} GFLOP/s"
+    rows = [Row(case, seconds, k, v, target, note) for k, v in found.items()]
+    return rows or [Row(case, seconds, "itself", seconds, None, note)]
+
+
+def gigaflops(model: GPT, batch: int, tokens: int) -> float:
+    """Multiplications and additions of a training step: three times the forward ones.
+
+    A token costs 2 · 12 w² a layer in the dense layers, and 4 w t in the attention to
+    all t tokens (the masked half is computed too).
+    """
+    layers, width = model.blocks.project.shape[:2]
+    forward = layers * tokens * (24 * width**2 + 4 * width * tokens)
+    return 3e-9 * batch * forward
+
+
+CASES = {"gpt": gpt}

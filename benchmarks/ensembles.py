@@ -1,0 +1,141 @@
+"""Many seeds in one program, and training on exact risks: whole calls, fresh processes.
+
+Each figure is the wall time of a call in a fresh process that has imported everything,
+compilation included; a "process" row pays for its imports too.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from timing import Row
+
+HERE = Path(__file__).parent
+DIM, LENGTH, BATCH = 5, 10, 16
+
+
+def seeds(repeats: int, quick: bool) -> list[Row]:
+    """64 short runs, d = 5, n = 10, batch 16, 1000 steps of Adam."""
+    runs, steps = (4, 20) if quick else (64, 1000)
+    times: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for part in ("together", "chunked", "calls", "processes"):
+            times.setdefault(part, []).append(measured(part, runs, steps))
+    found = {part: statistics.median(values) for part, values in times.items()}
+    best = min(found["together"], found["chunked"])
+    case = f"{runs} seeds × {steps} steps, one program"
+    note = f"vmap {found['together']:.2f} s, lax.map in chunks {found['chunked']:.2f} s"
+    how = f"{runs} processes, 2 at a time (8 timed)"
+    return [
+        Row(case, best, f"{runs} calls in one process", found["calls"], 1 / 0.45, note),
+        Row(case, best, how, found["processes"], 10.0),
+    ]
+
+
+def exact(repeats: int, quick: bool) -> list[Row]:
+    """L-BFGS on the exact risk, to 1e-6 of the optimum: at most 2 s with compiling."""
+    rows = []
+    for part, what in (
+        ("preconditioner", "exact risk of Γ = AB, d = 20"),
+        ("attention", "exact risk of the full layer, d = 10"),
+    ):
+        times = [measured(part, 1, 0) for _ in range(repeats)]
+        seconds = statistics.median(times)
+        rows.append(Row(what, seconds, "the time asked for", 2.0, 1.0))
+    return rows
+
+
+def measured(part: str, runs: int, steps: int) -> float:
+    """Seconds of one part in a fresh process (or several)."""
+    if part != "processes":
+        return float(fresh(part, runs, steps).communicate()[0])
+    start, count = time.perf_counter(), min(runs, 8)
+    for _ in range(0, count, 2):
+        for process in [fresh("calls", 1, steps) for _ in range(2)]:
+            process.communicate()
+    return (time.perf_counter() - start) * runs / count
+
+
+def fresh(part: str, runs: int, steps: int) -> subprocess.Popen:
+    """This file in a new process."""
+    path = os.pathsep.join([str(HERE.parent / "src"), str(HERE)])
+    command = [sys.executable, __file__, part, str(runs), str(steps)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+
+
+def run_layers(groups: list[Any], steps: int, **options: Any) -> None:
+    """One training for each group of seeds, all of the same functions."""
+    import jax.random as jr
+    from steps import linear_prompts, squared
+
+    from iclax.models import LinearAttention
+    from iclax.sampling import fresh_batch
+    from iclax.training import Adam, train
+
+    jr.key(0)
+    start = time.perf_counter()
+    loss = squared(fresh_batch(linear_prompts(DIM, LENGTH, 0.1), BATCH))
+    init = lambda key: LinearAttention.init(
+        DIM, parametrization="merged_columns", key=key
+    )
+    for group in groups:
+        train(init, loss, steps=steps, seeds=group, optimizer=Adam(1e-2), **options)
+    print(time.perf_counter() - start)
+
+
+def run_exact(part: str) -> None:
+    """Minimize an exact risk and check that the optimum was reached."""
+    import jax.random as jr
+    import numpy as np
+
+    from iclax import theory
+    from iclax.covariates import Gaussian
+    from iclax.models import LinearAttention
+    from iclax.prompts import PromptDistribution
+    from iclax.tasks import Linear
+    from iclax.training import minimize
+
+    jr.key(0)
+    start = time.perf_counter()
+    d = 20 if part == "preconditioner" else 10
+    law = PromptDistribution(
+        Gaussian(np.diag(np.linspace(0.5, 2, d))), Linear(np.eye(d)), 2 * d, 0.3
+    )
+    if part == "preconditioner":
+        moments = theory.prompt_moments(law)
+        init = lambda key: 0.3 * jr.normal(key, (2, d, d))
+        risk = lambda ab: theory.risk_from_moments(ab[0] @ ab[1], moments)
+    else:
+        moments = theory.attention_moments(law)
+        init = lambda key: LinearAttention.init(d, key=key)
+        risk = lambda model: theory.risk_from_attention_moments(
+            theory.Attention(*model.effective()), moments
+        )
+    reached = minimize(init, risk, steps=3000, tolerance=1e-8).history["loss"][0, -1]
+    print(time.perf_counter() - start)
+    best = theory.optimal_risk(law)
+    if not reached <= best * (1 + 1e-6):
+        raise SystemExit(f"the optimum is {best}, reached was {reached}")
+
+
+CASES = {"seeds": seeds, "exact": exact}
+
+if __name__ == "__main__":
+    part, runs, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    if part == "calls":
+        run_layers([[seed] for seed in range(runs)], steps)
+    elif part == "together":
+        run_layers([range(runs)], steps)
+    elif part == "chunked":
+        run_layers([range(runs)], steps, seed_batch=8)
+    else:
+        run_exact(part)
