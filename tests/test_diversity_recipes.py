@@ -8,7 +8,7 @@ import pytest
 from iclax.experiments import load_recipe, recipe_names
 from iclax.experiments._recipe import run_recipe
 
-RECIPES = ["kwon2026", "kim2024"]
+RECIPES = ["kwon2026", "kim2024", "raventos2023"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

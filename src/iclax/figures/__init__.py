@@ -21,6 +21,11 @@ from ._multitask import (
     escape_curves as escape_curves,
     family_losses as family_losses,
 )
+from ._pools import (
+    path_curves as path_curves,
+    pool_distances as pool_distances,
+    pool_risks as pool_risks,
+)
 from ._style import (
     COLORS as COLORS,
     MARKERS as MARKERS,

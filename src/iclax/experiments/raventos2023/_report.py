@@ -1,0 +1,217 @@
+"""What the recipe shows and claims, from saved data."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...evaluation import Interval, bootstrap
+from ...report import Figure, Section, Table, Verdict
+from .._recipe import Size
+from ._parts import PLANS, part_name
+from ._training import Plan
+
+_NAMES = {"transformer": "transformer", "dmmse": "dMMSE", "ridge": "ridge"}
+
+
+def report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]:
+    """All of it in one section."""
+    from ...figures import path_curves, pool_distances, pool_risks
+
+    plan = PLANS[size]
+    found = [data[part_name(group)]["pools"] for group in plan.groups]
+    pools = {
+        e: next(group[str(e)] for group in found if str(e) in group)
+        for e in plan.exponents
+    }
+    crossing = crossing_exponent(pools)
+    mark = None if crossing is None else vars(crossing)
+    shown = [plan.exponents[i] for i in (0, len(pools) // 2, -1)]
+    return [
+        Section(
+            "How many pre-training tasks it takes",
+            _paragraphs(plan, crossing),
+            [_risk_table(pools), _distance_table(pools)],
+            [
+                Figure(
+                    "risks",
+                    "Risk over d on tasks of the pool and on new tasks; bands "
+                    "span the seeds.",
+                    partial(pool_risks, pools, mark),
+                ),
+                Figure(
+                    "distances",
+                    "Mean squared distance of the transformer's predictions to those "
+                    "of dMMSE and of ridge, over d; gray: the crossing on new tasks "
+                    "with its interval.",
+                    partial(pool_distances, pools, mark),
+                ),
+                Figure(
+                    "paths",
+                    "Risk along paths between two tasks of the pool.",
+                    partial(path_curves, {e: pools[e] for e in dict.fromkeys(shown)}),
+                ),
+            ],
+            _verdicts(pools, crossing, size),
+        )
+    ]
+
+
+def log_ratios(pool: Sequence[Mapping[str, Any]], law: str = "new") -> np.ndarray:
+    """log(distance to dMMSE / distance to ridge) of every seed: below 0, closer to
+    dMMSE."""
+    pairs = [run["distances"][law] for run in pool]
+    return np.array([np.log(p["dmmse"] / p["ridge"]) for p in pairs])
+
+
+def crossing_exponent(pools: Mapping[int, Sequence[Any]]) -> Interval | None:
+    """log₂ of the pool size at which new tasks are treated as dMMSE and as ridge would
+    equally: where `log_ratios` first rise through 0, linear in log₂. None if in some
+    seed they do not."""
+    exponents = np.array(sorted(pools))
+    curves = np.stack([log_ratios(pools[int(e)]) for e in exponents], axis=1)
+    found = []
+    for curve in curves:
+        rises = np.flatnonzero((curve[:-1] <= 0) & (curve[1:] > 0))
+        if not len(rises):
+            return None
+        i = int(rises[0])
+        share = -curve[i] / (curve[i + 1] - curve[i])
+        found.append(exponents[i] + share * (exponents[i + 1] - exponents[i]))
+    return bootstrap(found)
+
+
+def _paragraphs(plan: Plan, crossing: Interval | None) -> list[str]:
+    told = "was not found in every seed"
+    if crossing is not None:
+        told = f"is at 2^{crossing.value:.2f} tasks [2^{crossing.low:.2f}, "
+        told += f"2^{crossing.high:.2f}]"
+    return [
+        f"A decoder of {plan.layers} layers and width {plan.width} is pre-trained on "
+        "prompts whose task vector is one of a fixed pool of 2^e draws from N(0, I) "
+        f"(d = {plan.dim}, {plan.num_points} points, noise variance "
+        f"{plan.noise_variance:g}). On its own pool the posterior mean over the pool, "
+        "dMMSE, is optimal; on new tasks, ridge regression. Numbers are averages over "
+        "all points of the prompts, against noiseless labels.",
+        f"The crossing of the two distances on new tasks {told}.",
+    ]
+
+
+def _risk_table(pools: Mapping[int, Sequence[Any]]) -> Table:
+    rows = [
+        {
+            "tasks": f"2^{e}",
+            **{
+                f"{_NAMES[name]}, {law}": _mean([r["risks"][law][name] for r in runs])
+                for law in ("pretraining", "new")
+                for name in _NAMES
+            },
+        }
+        for e, runs in pools.items()
+    ]
+    caption = (
+        "Risk over d on tasks of the pool (pretraining) and on new tasks [95 % "
+        "intervals over seeds, each with its own pool]."
+    )
+    return Table(caption, list(rows[0]), rows)
+
+
+def _distance_table(pools: Mapping[int, Sequence[Any]]) -> Table:
+    rows = []
+    for e, runs in pools.items():
+        ratio = bootstrap(log_ratios(runs))
+        value, low, high = np.exp([ratio.value, ratio.low, ratio.high])
+        rows.append(
+            {
+                "tasks": f"2^{e}",
+                **{
+                    f"to {_NAMES[name]}, {law}": _mean(
+                        [r["distances"][law][name] for r in runs]
+                    )
+                    for law in ("pretraining", "new")
+                    for name in ("dmmse", "ridge")
+                },
+                "dMMSE / ridge, new": f"{value:.2f} [{low:.2f}, {high:.2f}]",
+                "closer to": _closer(ratio),
+            }
+        )
+    caption = (
+        "Mean squared distance of the transformer's predictions to dMMSE and to ridge, "
+        "over d, and their ratio on new tasks (geometric mean)."
+    )
+    return Table(caption, list(rows[0]), rows)
+
+
+def _mean(values: Sequence[float]) -> str:
+    found = bootstrap(values)
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _closer(ratio: Interval) -> str:
+    return "dMMSE" if ratio.high < 0 else "ridge" if ratio.low > 0 else "not decided"
+
+
+def _verdicts(
+    pools: Mapping[int, Sequence[Any]], crossing: Interval | None, size: Size
+) -> list[Verdict]:
+    best = min(
+        run["risks"][law]["transformer"] / run["risks"][law][name]
+        for runs in pools.values()
+        for run in runs
+        for law, name in (("pretraining", "dmmse"), ("new", "ridge"))
+    )
+    sanity = Verdict(
+        "Nothing beats dMMSE on the pool or ridge on new tasks",
+        bool(best > 0.97),
+        f"least ratio of risks, transformer over the optimum: {best:.3f} (limit 0.97: "
+        "risks are simulated).",
+    )
+    if size == "toy":
+        return [sanity]
+    sides = {e: _closer(bootstrap(log_ratios(runs))) for e, runs in pools.items()}
+    first, last = min(pools), max(pools)
+    rise, fall = (bootstrap(_bulge(pools[e])) for e in (first, last))
+    return [
+        sanity,
+        Verdict(
+            "The crossing is found",
+            crossing is not None,
+            "in some seed the distances do not cross."
+            if crossing is None
+            else f"at 2^e tasks, e = {crossing} (95 % over seeds).",
+        ),
+        Verdict(
+            "Below it the transformer is closer to dMMSE, above it closer to ridge",
+            _ordered(sides, crossing),
+            "on new tasks: " + ", ".join(f"2^{e} {s}" for e, s in sides.items()) + ".",
+        ),
+        Verdict(
+            "Half-way between two tasks a small pool fails and a large one does not",
+            bool(rise.low > max(fall.high, 1.0)),
+            f"risk in the middle of a path over that at its ends: {rise} with "
+            f"2^{first} tasks, {fall} with 2^{last}.",
+        ),
+    ]
+
+
+def _ordered(sides: Mapping[int, str], crossing: Interval | None) -> bool:
+    """Whether all pools beyond the interval of the crossing are on their side."""
+    if crossing is None:
+        return False
+    below = [side for e, side in sides.items() if e < crossing.low]
+    above = [side for e, side in sides.items() if e > crossing.high]
+    return (
+        bool(below and above)
+        and all(side != "ridge" for side in below)
+        and all(side != "dMMSE" for side in above)
+        and below[0] == "dMMSE"
+        and above[-1] == "ridge"
+    )
+
+
+def _bulge(pool: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Risk of the transformer at the middle of the paths over that at their ends."""
+    paths = np.array([run["path"]["transformer"] for run in pool])
+    middle = paths.shape[1] // 2
+    return paths[:, middle] / ((paths[:, 0] + paths[:, -1]) / 2)
