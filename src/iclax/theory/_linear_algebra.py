@@ -8,6 +8,9 @@ from jaxtyping import Float
 from .._arrays import Array, is_concrete, namespace
 
 _SINGULAR = 1e-12  # eigenvalues below this times the largest count as zero
+# Up to here NumPy solves in one thread; SciPy's `cho_solve` wakes all, which stalls for
+# many milliseconds wherever other processes want the cores too.
+_SMALL = 64
 
 
 def psd_solve(matrix: Float[Array, "d d"], right: Float[Array, "d m"]) -> Array:
@@ -20,6 +23,8 @@ def psd_solve(matrix: Float[Array, "d d"], right: Float[Array, "d m"]) -> Array:
     factor = _cholesky(matrix)
     if factor is None:
         return _pinv(matrix) @ right
+    if len(matrix) <= _SMALL:
+        return np.linalg.solve(matrix, right)
     from scipy.linalg import cho_solve
 
     return cho_solve((factor, True), right, check_finite=False)
