@@ -29,7 +29,7 @@ PLANS: dict[str, Plan] = {
         path_points=3,
         path_prompts=16,
     ),
-    "laptop": Plan(groups=((1, 3, 5, 8), (2, 4, 6, 10))),
+    "laptop": Plan(groups=((1, 4, 6), (3, 5, 8))),
     "paper": Plan(
         groups=tuple((e,) for e in range(2, 21)),
         dim=8,

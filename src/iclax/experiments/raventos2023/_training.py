@@ -34,7 +34,7 @@ class Plan:
     heads: int = 2
     width: int = 32
     batch_size: int = 64
-    steps: int = 5000
+    steps: int = 3000
     rate: float = 3e-3
     seeds: int = 5
     test_prompts: int = 1024
