@@ -199,6 +199,7 @@ def flows_at_once(prompts: PromptDistribution) -> tuple[Callable, Callable]:
 def machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
         "processor": platform.machine(),
         "python": platform.python_version(),
         "jax": jax.__version__,
@@ -211,6 +212,7 @@ def main() -> None:
     parser.add_argument("--json", help="also write the numbers to this file")
     chosen = parser.parse_args()
     found = {"machine": machine(), "speeds": speeds(), "beside": beside_simulation()}
+    print(", ".join(f"{key} {value}" for key, value in found["machine"].items()))
     print(f"{'case':44}{'seconds':>10}{'limit':>10}")
     for line in found["speeds"]:
         limit = f"{line['limit']:10.4f}" if "limit" in line else ""
