@@ -38,7 +38,7 @@ def squared(sample: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
 
     def loss(model: Any, key: Any) -> Any:
         batch = sample(key)
-        return jnp.mean((jax.vmap(model)(batch) - batch.target) ** 2)
+        return jnp.mean((model.batch(batch) - batch.target) ** 2)
 
     return loss
 

@@ -127,3 +127,32 @@ def test_batched_gradients():
         back = eqx.tree_at(where, model, where(model) - step)
         slope = (loss(moved) - loss(back)) / (2 * step)
         assert np.allclose(jnp.sum(where(gradient)), slope, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(layers=3, heads=2),
+        dict(layers=2, looped=True, merged=False, normalization="none", sign=-1.0),
+        dict(layers=2, attention="softmax"),
+    ],
+)
+def test_a_batch_is_the_map_over_prompts_gradients_included(options):
+    rng = np.random.default_rng(4)
+    model = random_stack(rng, 2, **options)
+    prompts = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), *[random_prompt(rng, 4, 2) for _ in range(3)]
+    )
+    values, slopes = zip(
+        *[
+            jax.jit(
+                jax.value_and_grad(
+                    lambda m, f=f: jnp.sum((f(m)(prompts) - prompts.target) ** 2)
+                )
+            )(model)
+            for f in (jax.vmap, lambda m: m.batch)
+        ],
+        strict=True,
+    )
+    np.testing.assert_allclose(*values, rtol=1e-10)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8), *slopes)

@@ -173,3 +173,27 @@ def test_batches_and_gradients(rng):
     loss = lambda m: jnp.sum(jax.vmap(m)(prompts) ** 2)
     grads = eqx.filter_jit(eqx.filter_grad(loss))(model)
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(grads))
+
+
+@pytest.mark.parametrize(
+    "name, include_query", [("separate", True), ("merged_columns", False)]
+)
+def test_a_batch_is_the_map_over_prompts_gradients_included(rng, name, include_query):
+    model = random_model(rng, 3, 2, name, include_query=include_query)
+    prompts = random_prompt(rng, 4, 3, (5,))
+
+    def loss(predict):
+        return lambda m, p: jnp.sum((predict(m)(p) - p.target) ** 3)
+
+    slopes = [
+        jax.grad(loss(predict), argnums=(0, 1))(model, prompts)
+        for predict in (jax.vmap, lambda m: m.batch)
+    ]
+    np.testing.assert_allclose(model.batch(prompts), jax.vmap(model)(prompts))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), *slopes)
+
+
+def test_a_batch_of_long_prompts_is_the_same(rng):
+    model = random_model(rng, 2, 1, "merged", normalization="none")
+    prompts = random_prompt(rng, 70, 2, (3,))
+    np.testing.assert_allclose(model.batch(prompts), jax.vmap(model)(prompts))

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import Prompt
+from ._batch_last import LONGEST, add, product
 
 Attention = Literal["linear", "softmax", "relu"]
 _ATTENTIONS = ("linear", "softmax", "relu")
@@ -114,6 +115,33 @@ class AttentionStack(eqx.Module):
         for layer in range(self.layers):
             stream = self._layer(layer, stream)
         return self.sign * stream[-1, -1]
+
+    def batch(self, prompts: Prompt) -> Float[Array, " b"]:
+        """Equal to `vmap` of the model; for linear attention much faster on CPUs.
+
+        Layers act on the Gram matrices of the whole batch, sums over short axes written
+        out. Where prompts are longer than that is worth, it is `vmap`.
+        """
+        _, n, d = prompts.xs.shape
+        if self.attention != "linear" or self.include_query or max(n, d) >= LONGEST:
+            return jax.vmap(self)(prompts)
+        tokens = jnp.concatenate([prompts.xs, prompts.ys[:, :, None]], 2)
+        tokens = tokens.transpose(1, 2, 0)
+        gram = product(tokens.transpose(1, 0, 2), tokens)
+        token = jnp.pad(prompts.query.T, ((0, 1), (0, 0)))[:, None]
+        scale = 1 / n if self.normalization == "context" else 1.0
+        eye = jnp.eye(d + 1, dtype=token.dtype)[:, :, None] * self.residual
+        for layer in range(self.layers):
+            left, right = self._merged(layer)
+            move = eye + scale * add(
+                jnp.einsum("ef,fgb,gk->ekb", p, gram, q, optimize="optimal")
+                for p, q in zip(left, right, strict=True)
+            )
+            if layer + 1 == self.layers:
+                return self.sign * product(move[-1:], token)[0, 0]
+            gram = product(product(move, gram), move.transpose(1, 0, 2))
+            token = product(move, token)
+        raise AssertionError("a stack has at least one layer")
 
     def from_statistics(
         self, gram: Float[Array, "e e"], query: Float[Array, " d"], context_length: int

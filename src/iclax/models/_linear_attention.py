@@ -4,6 +4,7 @@ from math import prod
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import Prompt
+from ._batch_last import LONGEST, add, contract
 
 Normalization = Literal["context", "none"]
 Parametrization = Literal["separate", "low_rank", "merged", "merged_columns"]
@@ -120,6 +122,27 @@ class LinearAttention(eqx.Module):
         total = jnp.sum(scores * values)
         if self.include_query:
             total = total + jnp.sum((a[:, :d] @ query) * (t[:, :d] @ query))
+        return total / n if self.normalization == "context" else total
+
+    def batch(self, prompts: Prompt) -> Float[Array, " b"]:
+        """Equal to `vmap` of the model, and several times faster on CPUs.
+
+        Sums over examples and coordinates are written out for the whole batch. Where
+        prompts are longer than that is worth, it is `vmap`.
+        """
+        (_, n, d), (a, q) = prompts.xs.shape, self.effective()
+        if max(n, d) > LONGEST:
+            return jax.vmap(self)(prompts)
+        xs, ys, query = prompts.xs.transpose(1, 2, 0), prompts.ys.T, prompts.query.T
+        totals = []
+        for readout, key_query in zip(a, q, strict=True):
+            t = key_query @ query
+            scores = contract(xs, t[:d]) + ys * t[d][None]
+            values = jnp.sum(xs * readout[None, :d, None], 1) + ys * readout[d]
+            totals += list(scores * values)
+            if self.include_query:
+                totals.append((readout[:d] @ query) * jnp.sum(t[:d] * query, 0))
+        total = add(totals)
         return total / n if self.normalization == "context" else total
 
     def from_statistics(
