@@ -1,5 +1,11 @@
 """Strict numerics for every test: float64, no silent broadcasting of ranks."""
 
+import os
+
+# Tests compile far more than they compute: without LLVM's optimizations they take a
+# third less. Read when JAX starts its first backend; subprocesses inherit it.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 import jax
 import jax.random as jr
 import pytest

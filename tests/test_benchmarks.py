@@ -26,6 +26,7 @@ def table(tmp_path, *arguments):
     return out, record
 
 
+@pytest.mark.ci
 def test_a_table_with_ratios_and_the_floor_is_printed_and_written(tmp_path):
     out, record = table(tmp_path, "--only", "fixed", "--no-peers")
     assert record["facts"]["matmul GFLOP/s"] > 1 and "ns per normal" in out

@@ -11,6 +11,7 @@ from iclax.experiments._recipe import run_recipe
 RECIPES = ["kwon2026", "kim2024", "raventos2023"]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_runs_whole_at_toy_size(name, tmp_path):
     assert name in recipe_names()

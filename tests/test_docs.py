@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("page", ["models", "training"])
 def test_code_runs(page, tmp_path):
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
