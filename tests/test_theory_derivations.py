@@ -90,11 +90,14 @@ def layer(dim, heads, seed):
     )
 
 
-@pytest.mark.parametrize("include_query", [False, True])
-def test_attention_moments_against_quadrature(include_query):
-    """Risk and gradient at d = 2, n = 1, the derivative taken under the integral."""
+@pytest.mark.parametrize(("n", "include_query"), [(1, True), (2, False), (2, True)])
+def test_attention_moments_against_quadrature(n, include_query):
+    """Risk and gradient at d = 2, the derivative taken under the integral.
+
+    n = 1 shows moments of one token, n = 2 those of two tokens of one function.
+    """
     prompts = PromptDistribution(
-        COVARIATES["gaussian"](2), TASKS["linear_low_rank_mean"](2), 1, NOISE
+        COVARIATES["gaussian"](2), TASKS["linear_low_rank_mean"](2), n, NOISE
     )
     weights = layer(2, 1, 104)
 
@@ -106,7 +109,7 @@ def test_attention_moments_against_quadrature(include_query):
         value, slopes = jax.value_and_grad(error, (0, 1))(*map(jnp.asarray, weights))
         return jnp.concatenate([value[None], slopes[0].ravel(), slopes[1].ravel()])
 
-    found = helpers.exact_mean(terms, prompts, nodes=4)
+    found = helpers.exact_mean(terms, prompts, nodes=4 if include_query else 3)
     m = theory.attention_moments(prompts)
     risk = theory.risk_from_attention_moments(weights, m, include_query)
     slopes = theory.gradient_from_attention_moments(weights, m, include_query)
