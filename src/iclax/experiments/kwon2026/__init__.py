@@ -12,13 +12,21 @@ from typing import Any
 
 from ...report import Section
 from .._recipe import Part, Recipe, Size
-from . import _adapters, _classes, _directions, _subspaces, _transformer
+from . import (
+    _adapters,
+    _classes,
+    _decoders,
+    _directions,
+    _subspaces,
+    _transformer,
+)
 
+_PARTS = (_subspaces, _directions, _decoders, _adapters)
 _SECTIONS = (_subspaces, _directions, _transformer, _classes, _adapters)
 
 
 def _parts(size: Size, seed: int) -> Sequence[Part]:
-    return [part for module in _SECTIONS for part in module.parts(size, seed)]
+    return [part for module in _PARTS for part in module.parts(size, seed)]
 
 
 def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]:

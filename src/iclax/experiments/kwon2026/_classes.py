@@ -1,81 +1,22 @@
 """Part d: low-dimensional mixtures of nonlinear function classes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from ...covariates import Gaussian
 from ...report import Figure, Section, Table
-from ...tasks import Quadratic, ReluNeuron, TaskDistribution, TwoLayerRelu
-from ...theory import moments
-from .._recipe import Part, PartContext, Size
-from . import _transformer
+from .._recipe import Size
+from ._decoders import LABELS, decoders
 from ._transformer import angle_table, plateau_table, union_verdicts
-from ._unions import Plan, train_unions, union_numbers
-
-PLANS: dict[str, Plan] = {
-    "toy": _transformer.PLANS["toy"],
-    "laptop": Plan(unions=(1, 32), steps=4000, seeds=5, angles=(0.0, 45.0, 90.0)),
-    "paper": _transformer.PLANS["paper"],
-}
-_SIZES: dict[str, tuple[str, ...]] = {"toy": ("relu",)}
-
-
-def inner_tasks(rank: int) -> dict[str, TaskDistribution]:
-    """The classes, as functions on r dimensions."""
-    return {
-        "relu": ReluNeuron(np.eye(rank)),
-        "quadratic": Quadratic(rank),
-        "two_layer": TwoLayerRelu(np.eye(rank), 4),
-    }
-
-
-LABELS = {
-    "relu": "ReLU neurons",
-    "quadratic": "quadratics",
-    "two_layer": "two-layer networks",
-}
-
-
-def parts(size: Size, seed: int) -> list[Part]:
-    """The computations of part d, one a class."""
-    plan = PLANS[size]
-    config = {"size": size, "seed": seed, **asdict(plan)}
-    return [
-        Part(f"decoder_{name}", config, partial(_compute, plan, name, seed))
-        for name in _names(size)
-    ]
-
-
-def _names(size: Size) -> tuple[str, ...]:
-    return _SIZES.get(size, tuple(LABELS))
-
-
-def _compute(plan: Plan, name: str, seed: int, context: PartContext) -> dict[str, Any]:
-    inner = inner_tasks(plan.rank)[name]
-    result = train_unions(
-        plan,
-        inner,
-        seed,
-        progress=context.progress(LABELS[name], plan.steps),
-        folder=context.folder,
-    )
-    power = float(moments(inner, Gaussian(np.eye(plan.rank))).power)
-    return {
-        "unions": union_numbers(plan, result, power),
-        "angles": plan.angles,
-        "zero_risk": power,
-    }
 
 
 def section(found: Mapping[str, Any], size: Size) -> Section:
     """What part d shows and claims."""
     from ...figures import class_angles
 
-    classes = {name: found[f"decoder_{name}"] for name in _names(size)}
+    classes = {
+        name: data for name, data in decoders(found, size).items() if name != "linear"
+    }
     return Section(
         "d. Nonlinear function classes",
         [

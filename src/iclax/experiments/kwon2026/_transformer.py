@@ -1,99 +1,22 @@
 """Part c: a GPT-style decoder on the same mixtures."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...covariates import Gaussian
 from ...evaluation import bootstrap, bootstrap_ratio
-from ...predictors import Ridge, bayes_predictor
-from ...prompts import PromptDistribution
 from ...report import Figure, Section, Table, Verdict
-from ...tasks import Linear, LowRank
-from .._recipe import Part, PartContext, Size
-from ._unions import Plan, bases_of, train_unions, union_numbers
-
-PLANS: dict[str, Plan] = {
-    "toy": Plan(
-        dim=3,
-        rank=1,
-        context_length=5,
-        unions=(1, 6),
-        angles=(0.0, 90.0),
-        layers=1,
-        heads=1,
-        width=8,
-        batch_size=16,
-        steps=200,
-        rate=5e-3,
-        record_every=20,
-        seeds=1,
-        test_prompts=64,
-    ),
-    "laptop": Plan(),
-    "paper": Plan(
-        dim=20,
-        rank=3,
-        context_length=40,
-        unions=(1, 2, 6, 64, 1024),
-        layers=12,
-        heads=8,
-        width=256,
-        steps=200_000,
-        rate=1e-4,
-        record_every=500,
-        seeds=5,
-        test_prompts=4096,
-    ),
-}
-
-
-def parts(size: Size, seed: int) -> list[Part]:
-    """The computation of part c."""
-    plan = PLANS[size]
-    config = {"size": size, "seed": seed, **asdict(plan)}
-    return [Part("decoder", config, partial(_compute, plan, seed))]
-
-
-def _compute(plan: Plan, seed: int, context: PartContext) -> dict[str, Any]:
-    def bayes(components: int) -> Any:
-        return bayes_predictor(
-            PromptDistribution(
-                Gaussian(np.eye(plan.dim)),
-                LowRank(bases_of(plan, components)),
-                plan.context_length,
-                plan.noise_variance**0.5,
-            )
-        )
-
-    def ridge(components: int) -> Ridge:
-        # Of w ~ N(0, (r/d) I), the isotropic prior with the power of the tasks.
-        return Ridge(plan.noise_variance * plan.dim / plan.rank)
-
-    result = train_unions(
-        plan,
-        Linear(np.eye(plan.rank)),
-        seed,
-        references=(bayes, ridge),
-        progress=context.progress("decoder", plan.steps),
-        folder=context.folder,
-    )
-    return {
-        "unions": union_numbers(plan, result, float(plan.rank)),
-        "angles": plan.angles,
-        "zero_risk": plan.rank,
-        "spanning": plan.dim // plan.rank,
-    }
+from .._recipe import Size
+from ._decoders import decoders
 
 
 def section(found: Mapping[str, Any], size: Size) -> Section:
     """What part c shows and claims."""
     from ...figures import decoder_angles, decoder_curves, decoder_distances
 
-    data = found["decoder"]
+    data = decoders(found, size)["linear"]
     return Section(
         "c. A nonlinear transformer on the same mixtures",
         [

@@ -41,7 +41,7 @@ class Plan:
     rate: float = 1e-3
     record_every: int = 50
     seeds: int = 5
-    test_prompts: int = 512
+    test_prompts: int = 256
 
     def with_unions(self, *unions: int) -> "Plan":
         """The same sizes for other unions."""
@@ -65,9 +65,22 @@ def test_bases(plan: Plan) -> list[np.ndarray]:
     return [subspace_between(first, second, angle) for angle in plan.angles]
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The law `inners[index]` of functions, whose `index` may be traced."""
+
+    inners: Sequence[TaskDistribution]
+    index: Any
+
+    def sample(self, key: Any, xs: Float[Array, "m r"]) -> Float[Array, " m"]:
+        """The values at `xs` of one draw."""
+        values = [inner.sample(key, xs) for inner in self.inners]
+        return values[0] if len(values) == 1 else jnp.stack(values)[self.index]
+
+
 def draw_union(
     plan: Plan,
-    inner: TaskDistribution,
+    inner: TaskDistribution | Chosen,
     bases: Float[Array, "k d r"],
     weights: Float[Array, " k"],
     key: Any,
@@ -95,24 +108,26 @@ def sequence_loss(model: Any, batch: Prompt) -> Float[Array, ""]:
 
 def train_unions(
     plan: Plan,
-    inner: TaskDistribution,
+    inners: Sequence[TaskDistribution],
     seed: int,
     references: Sequence[Any] = (),
     progress: Any = None,
     folder: Path | None = None,
 ) -> TrainResult:
-    """Every union and seed as runs of one program, ordered by union, then by seed.
+    """Every law of g, union and seed as runs of one program, in this order.
 
     Watched: "risk i", the risk on the subspace of angle i; "own", that on the own law;
     and "distance j", E(ŷ − ŷ_j)² there, `references[j]` giving predictor ŷ_j of a
-    union. Goes on from what it finds in `folder`.
+    union (for the first of the `inners`; meaningless for others). Goes on from what it
+    finds in `folder`.
     """
     count = len(plan.unions)
     bases, weights = stacked_tasks(
         [bases_of(plan, k) for k in plan.unions], max(plan.unions)
     )
-    tests, own_sets = _test_sets(plan, inner, seed)
-    known = _reference_values(plan, references, own_sets)
+    sets = [_test_sets(plan, inner, seed) for inner in inners]
+    all_tests, own_sets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *sets)
+    known = _reference_values(plan, references, sets[0][1])
 
     def init(key: Any) -> GPT:
         return GPT.init(
@@ -125,14 +140,16 @@ def train_unions(
         )
 
     def loss(model: GPT, key: Any, hyper: Any) -> Any:
+        inner = Chosen(inners, hyper["inner"])
         batch = draw_union(
             plan, inner, hyper["bases"], hyper["weights"], key, plan.batch_size
         )
         return sequence_loss(model, batch)
 
     def watch(model: GPT, hyper: Any) -> dict[str, Any]:
-        union = hyper["union"]
-        own = jax.tree.map(lambda leaf: leaf[union], own_sets)
+        inner, union = hyper["inner"], hyper["union"]
+        tests = jax.tree.map(lambda leaf: leaf[inner], all_tests)
+        own = jax.tree.map(lambda leaf: leaf[inner, union], own_sets)
         # One pass of the model over all sets: it is compiled once.
         batch = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), tests, own)
         batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
@@ -148,11 +165,14 @@ def train_unions(
         init,
         loss,
         steps=plan.steps,
-        seeds=list(range(seed, seed + plan.seeds)) * count,
+        seeds=list(range(seed, seed + plan.seeds)) * count * len(inners),
         hyper={
-            "bases": np.repeat(bases, plan.seeds, 0),
-            "weights": np.repeat(weights, plan.seeds, 0),
-            "union": np.repeat(np.arange(count), plan.seeds),
+            "bases": np.concatenate([np.repeat(bases, plan.seeds, 0)] * len(inners)),
+            "weights": np.concatenate(
+                [np.repeat(weights, plan.seeds, 0)] * len(inners)
+            ),
+            "union": np.tile(np.repeat(np.arange(count), plan.seeds), len(inners)),
+            "inner": np.repeat(np.arange(len(inners)), count * plan.seeds),
         },
         optimizer=Adam(plan.rate, clip=1.0),
         watch=watch,
@@ -196,14 +216,16 @@ def _reference_values(
 
 
 def union_numbers(
-    plan: Plan, result: TrainResult, zero_risk: float
+    plan: Plan, result: TrainResult, zero_risk: float, inner: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """What is kept of the runs, by union: curves, risks by angle, plateau times."""
+    """What is kept of the runs of law `inner`, by union: curves, risks by angle,
+    plateau times."""
     from ...evaluation import plateau_times
 
     found = {}
     for i, components in enumerate(plan.unions):
-        runs = slice(i * plan.seeds, (i + 1) * plan.seeds)
+        first = (inner * len(plan.unions) + i) * plan.seeds
+        runs = slice(first, first + plan.seeds)
         history = {name: values[runs] for name, values in result.history.items()}
         plateau = plateau_times(
             result.steps,
