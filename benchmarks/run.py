@@ -19,16 +19,17 @@ def main() -> None:
 
     for name in set(asked.only) - set(CASES):
         raise SystemExit(f"no case {name}; there are {', '.join(CASES)}")
+    label = f"{asked.name}-quick" if asked.quick else asked.name
     repeats, rows = 1 if asked.quick else asked.repeats, []
     facts = timing.machine() | timing.floor(repeats)
     for name in asked.only or CASES:
         found = CASES[name](repeats, asked.quick)
         print(timing.table(found), "\n", flush=True)
         rows += found
-    facts["load average after"] = os.getloadavg()[0]
+        facts["load average after"] = os.getloadavg()[0]
+        # After every case: a run that is cut short keeps what it measured.
+        timing.write(asked.out, label, facts, rows)
     print(*(f"{key}: {value}" for key, value in facts.items()), sep="\n")
-    name = f"{asked.name}-quick" if asked.quick else asked.name
-    timing.write(asked.out, name, facts, rows)
 
 
 def arguments() -> argparse.Namespace:
