@@ -35,6 +35,7 @@ def run_json(capsys, *arguments):
 
 def test_run_trains_compares_and_is_found_again(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("iclax.experiments._setting_recipe._NUM_PROMPTS", 2**13)
     (tmp_path / "s.toml").write_text(SETTING)
     first = run_json(capsys, "run", "s.toml", "--out", "kept")
     second = run_json(capsys, "run", "s.toml", "--out", "kept")

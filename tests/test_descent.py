@@ -121,7 +121,7 @@ RANDOM = {"start": "random", "init": 0.3, "seed": 2}
 
 
 def test_full_layer_leaves_the_gd_form_for_tasks_with_a_mean():
-    found = attention_flow(WITH_MEAN, end_time=150.0, **RANDOM)
+    found = attention_flow(WITH_MEAN, end_time=40.0, **RANDOM)
     assert found.final_risk == pytest.approx(
         optimal_attention(WITH_MEAN).risk, rel=1e-3
     )

@@ -16,9 +16,9 @@ from iclax.prompts import PromptDistribution
 SIMULATED = (
     "mixture",
     "leaky_relu_sign",
-    "gaussian_process",
     "polynomial",
-    "mixture_of_classes",
+    pytest.param("gaussian_process", marks=pytest.mark.ci),
+    pytest.param("mixture_of_classes", marks=pytest.mark.ci),
 )
 
 

@@ -277,7 +277,7 @@ assert np.array_equal(again.model["w"], four.model["w"])
 
 
 def test_runs_are_shared_out_over_devices(tmp_path):
-    flags = "--xla_force_host_platform_device_count=4"
+    flags = "--xla_force_host_platform_device_count=4 " + os.environ["XLA_FLAGS"]
     subprocess.run(
         [sys.executable, "-W", "error", "-c", DEVICES, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": SRC, "XLA_FLAGS": flags},

@@ -100,11 +100,11 @@ CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], int, float]] = 
 }
 
 _TRAINING: dict[str, dict[str, Any]] = {
-    "toy": {"steps": 2500, "batch_size": 64, "seeds": 2},
+    "toy": {"steps": 2000, "batch_size": 64, "seeds": 2},
     "laptop": {"steps": 8000, "batch_size": 512, "seeds": 3},
     "paper": {"steps": 40000, "batch_size": 8192, "seeds": 10},
 }
-_NUM_PROMPTS = {"toy": 2**16, "laptop": 2**18, "paper": 2**22}
+_NUM_PROMPTS = {"toy": 2**15, "laptop": 2**18, "paper": 2**22}
 _LENGTHS = {"toy": (5,), "laptop": (2, 5, 10, 20, 40, 80)}
 
 

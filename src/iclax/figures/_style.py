@@ -58,4 +58,5 @@ def save(figure: Any, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with style():
         figure.savefig(folder / f"{name}.png")
+        figure.set_layout_engine("none")  # laid out once: it is most of the time
         figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from numpy.polynomial import chebyshev
-from scipy import stats
+from scipy.special import gammainccinv, gammaincinv, ndtr
 
 from .._arrays import Array
 
@@ -47,6 +47,6 @@ def _series(degrees: int) -> Float[np.ndarray, " c"]:
 
 def _quantile(z: Float[np.ndarray, " p"], degrees: int) -> Float[np.ndarray, " p"]:
     """The chi quantile at Φ(z), from whichever tail is small."""
-    lower = stats.chi2.ppf(stats.norm.cdf(np.minimum(z, 0)), degrees)
-    upper = stats.chi2.isf(stats.norm.sf(np.maximum(z, 0)), degrees)
-    return np.sqrt(np.where(z < 0, lower, upper))
+    lower = gammaincinv(degrees / 2, ndtr(np.minimum(z, 0)))
+    upper = gammainccinv(degrees / 2, ndtr(-np.maximum(z, 0)))
+    return np.sqrt(2 * np.where(z < 0, lower, upper))
