@@ -13,7 +13,7 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import Prompt
-from ._batch_last import LONGEST, add, contract
+from ._batch_last import LONGEST, add, gram_form
 
 Normalization = Literal["context", "none"]
 Parametrization = Literal["separate", "low_rank", "merged", "merged_columns"]
@@ -137,9 +137,7 @@ class LinearAttention(eqx.Module):
         totals = []
         for readout, key_query in zip(a, q, strict=True):
             t = key_query @ query
-            scores = contract(xs, t[:d]) + ys * t[d][None]
-            values = jnp.sum(xs * readout[None, :d, None], 1) + ys * readout[d]
-            totals += list(scores * values)
+            totals.append(gram_form(readout, t, xs, ys))
             if self.include_query:
                 totals.append((readout[:d] @ query) * jnp.sum(t[:d] * query, 0))
         total = add(totals)

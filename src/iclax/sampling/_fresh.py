@@ -13,7 +13,14 @@ from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
 from ..tasks import weight_law
 from ._normals import normals, with_first
-from ._weights import gaussian_root, linear_law, mixture_weights, num_normals, times
+from ._weights import (
+    gaussian_root,
+    inner,
+    linear_law,
+    mixture_weights,
+    num_normals,
+    turned,
+)
 
 # Draws a batch of prompts: a pure function of the key, to be called inside jit.
 Sampler = Callable[[Any], Prompt]
@@ -43,24 +50,22 @@ def _linear_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
     if law is None or inputs is None or (other is not None and query_root is None):
         return None
     (kind, root), n, d = inputs, prompts.context_length, prompts.dim
-    noisy, drawn = is_noisy(prompts), size * (n + (other is None))
+    noisy, drawn = is_noisy(prompts), n + (other is None)
 
     def sample(key: Any) -> Prompt:
-        shapes = [(size, num_normals(law))]
-        shapes += [(size, n), (size,)] if noisy else []
-        shapes += [] if other is None else [(size, d)]
-        x, z, *rest = with_first(key, kind, (drawn, d), *shapes)
-        x, w = times(x, root), mixture_weights(law, z)
-        xs = x[: size * n].reshape(size, n, d)
-        query = x[size * n :] if other is None else times(rest.pop(), query_root)
-        ys, target = jnp.einsum("bnd,bd->bn", xs, w), jnp.sum(query * w, 1)
-        if not noisy:
-            return Prompt(xs, ys, query, target, target)
-        ys, label = (
-            value + prompts.noise_std * e
-            for value, e in zip((ys, target), rest, strict=True)
+        # The batch comes last, as CPUs like it: its transposes cost nothing until used.
+        shapes = [(num_normals(law), size), (n + 1, size) if noisy else (0,)]
+        shapes += [(d, size)] if query_root is not None else []
+        x, z, noise, *other = with_first(key, kind, (d, drawn, size), *shapes)
+        x, w = turned(x, root), mixture_weights(law, z.T).T
+        if other:
+            query = turned(other[0], query_root)
+            x = jnp.concatenate([x, query[:, None]], 1)
+        values = inner(x, w)
+        labels = values + prompts.noise_std * noise if noisy else values
+        return Prompt(
+            x[:, :n].transpose(2, 1, 0), labels[:n].T, x[:, n].T, values[n], labels[n]
         )
-        return Prompt(xs, ys, query, target, label)
 
     return sample
 

@@ -3,7 +3,6 @@
 from math import prod
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -14,11 +13,10 @@ from ._threefry import standard_normal, uniform
 def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
     """Independent standard normals of the given shapes.
 
-    On CPUs XLA generates several times faster into one flat array that it must finish
-    (the barrier) than into the shapes and consumers that fusion would choose.
+    One flat draw: on CPUs XLA generates that several times faster than the shapes and
+    for the consumers that fusion would choose.
     """
-    flat = jax.lax.optimization_barrier(standard_normal(key, sum(map(prod, shapes))))
-    return _cut(flat, shapes)
+    return _cut(standard_normal(key, sum(map(prod, shapes))), shapes)
 
 
 def with_first(
@@ -31,11 +29,9 @@ def with_first(
     if kind == "normal":
         return normals(key, first, *shapes)
     size, rest = prod(first), sum(map(prod, shapes))
-    flat = jax.lax.optimization_barrier(uniform(key, size + rest))
-    head = flat[:size].reshape(first)
+    head = uniform(key, size).reshape(first)
     head = 3**0.5 * head if kind == "uniform" else jnp.sign(head)
-    tail = jax.lax.optimization_barrier(2**0.5 * jax.lax.erf_inv(flat[size:]))
-    return [head, *_cut(tail, shapes)]
+    return [head, *_cut(standard_normal(key, size + rest, first=size), shapes)]
 
 
 def _cut(flat: Float[Array, " p"], shapes: Any) -> list[Float[Array, "..."]]:

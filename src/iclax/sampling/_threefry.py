@@ -4,6 +4,7 @@ XLA's CPU backend keeps JAX's Threefry as a loop over rounds that passes whole a
 through memory. Written out, all rounds of a number stay in registers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,9 +15,11 @@ from jax import lax
 from jaxtyping import Float, UInt32
 
 from .._arrays import Array
+from .._compile import on_cpu
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+_BLOCK = 2**14  # numbers at a time: they stay in a core's cache
 
 
 def bits(key: Any, count: int) -> UInt32[Array, " {count}"]:
@@ -26,37 +29,79 @@ def bits(key: Any, count: int) -> UInt32[Array, " {count}"]:
     is the exclusive or of the two words of its block. Keys of another generator, and
     JAX's older numbering of counters, are left to JAX.
     """
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jr.wrap_key_data(key)
-    threefry = str(jr.key_impl(key)) == "threefry2x32"
-    if not threefry or not jax.config.jax_threefry_partitionable or count >= 2**32:
+    if not _is_ours(key, count):
         return jr.bits(key, (count,), jnp.uint32)
-    first, second = jr.key_data(key)
     counters = lax.iota(jnp.uint32, count)
-    words = _threefry(first, second, jnp.zeros_like(counters), counters)
-    return words[0] ^ words[1]
+    return _words(jr.key_data(_typed(key)), counters)
 
 
-def uniform(key: Any, count: int) -> Float[Array, " {count}"]:
-    """Equal to `jax.random.uniform(key, (count,), minval=low)` inside jit.
+def uniform(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
+    """Equal to `jax.random.uniform(key, (count,), minval=low)[first:]` inside jit.
 
-    `low` is the number after −1, where the inverse of the error function is finite.
+    `low` is the number after −1, where the inverse of the error function is finite. The
+    numbers are there when this returns: XLA does not compute them again for every use.
     """
+    return _drawn(key, count, first, lambda u: u)
+
+
+def standard_normal(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
+    """Equal to `jax.random.normal(key, (count,))[first:]`, and there as `uniform`."""
+    return _drawn(key, count, first, _normal)
+
+
+def _drawn(
+    key: Any, count: int, first: int, finish: Callable[[Array], Array]
+) -> Float[Array, " _"]:
+    """`finish` of the uniform numbers from `first` to `count`, block by block.
+
+    XLA's CPU backend writes nothing down that it thinks cheap to compute, and it thinks
+    so of 20 rounds of Threefry. Where a loop ends, it has to.
+    """
+    if not (_is_ours(key, count) and on_cpu() and jnp.zeros(()).dtype == jnp.float32):
+        return lax.optimization_barrier(finish(_uniform(key, count)[first:]))
+    words, number = jr.key_data(_typed(key)), max(2, -(-(count - first) // _BLOCK))
+    size = -(-(count - first) // number)
+    offsets = lax.iota(jnp.uint32, size)
+    starts = jnp.uint32(first) + jnp.arange(number, dtype=jnp.uint32) * size
+    block = lambda start: finish(_fractions(_words(words, start + offsets)))
+    return lax.map(block, starts).reshape(-1)[: count - first]
+
+
+def _normal(u: Float[Array, " p"]) -> Float[Array, " p"]:
+    return jnp.asarray(2**0.5, u.dtype) * lax.erf_inv(u)
+
+
+def _uniform(key: Any, count: int) -> Float[Array, " {count}"]:
     dtype = jnp.zeros(()).dtype
+    if dtype == jnp.float32:
+        return _fractions(bits(key, count))
     low = np.nextafter(np.array(-1.0, dtype), np.array(0.0, dtype))
-    if dtype != jnp.float32:
-        return jr.uniform(key, (count,), minval=low)
-    # 23 random bits as the fraction of a number in [1, 2).
+    return jr.uniform(key, (count,), minval=low)
+
+
+def _fractions(words: UInt32[Array, " p"]) -> Float[Array, " p"]:
+    """Uniform numbers from 23 bits, as the fraction of a number in [1, 2)."""
     one = jnp.uint32(np.float32(1).view(np.uint32))
-    ones = lax.bitcast_convert_type((bits(key, count) >> jnp.uint32(9)) | one, dtype)
-    low = jnp.asarray(low)
+    ones = lax.bitcast_convert_type((words >> jnp.uint32(9)) | one, jnp.float32)
+    low = jnp.asarray(np.nextafter(np.float32(-1), np.float32(0)))
     return jnp.maximum(low, (ones - 1) * (1 - low) + low)
 
 
-def standard_normal(key: Any, count: int) -> Float[Array, " {count}"]:
-    """Equal to `jax.random.normal(key, (count,))`."""
-    dtype = jnp.zeros(()).dtype
-    return jnp.asarray(2**0.5, dtype) * lax.erf_inv(uniform(key, count))
+def _is_ours(key: Any, count: int) -> bool:
+    threefry = str(jr.key_impl(_typed(key))) == "threefry2x32"
+    return threefry and jax.config.jax_threefry_partitionable and count < 2**32
+
+
+def _typed(key: Any) -> Any:
+    """The key, also from an array of its words as older code has them."""
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    return jr.wrap_key_data(key)
+
+
+def _words(key: UInt32[Array, "2"], counters: UInt32[Array, " p"]) -> Array:
+    one, two = _threefry(key[0], key[1], jnp.zeros_like(counters), counters)
+    return one ^ two
 
 
 def _threefry(

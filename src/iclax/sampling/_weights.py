@@ -7,12 +7,16 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax import lax
 from jaxtyping import Float
 from scipy.special import ndtri
 
 from .._arrays import Array, is_concrete, square_root
+from .._compile import on_cpu
 from ..covariates import Gaussian, Rademacher, Uniform
 from ..tasks import TaskDistribution, WeightLaw, weight_law
+
+_LARGE = 2**14  # numbers that are worth a loop
 
 
 def num_normals(law: WeightLaw) -> int:
@@ -78,3 +82,21 @@ def times(
         return rows * jnp.asarray(scale, rows.dtype).reshape(*(1 for _ in batch), -1)
     flat = rows.reshape(prod(batch), size) @ jnp.asarray(matrix, rows.dtype)
     return flat.reshape(*batch, width)
+
+
+def turned(
+    columns: Float[Array, "r *b"], matrix: Float[np.ndarray, "r d"]
+) -> Float[Array, "d *b"]:
+    """As `times`, of vectors along the first axis."""
+    width, *batch = columns.shape
+    flat = columns.reshape(width, prod(batch))
+    return times(flat.T, matrix).T.reshape(matrix.shape[1], *batch)
+
+
+def inner(x: Float[Array, "d n b"], w: Float[Array, "d b"]) -> Float[Array, "n b"]:
+    """x·w for each of the n vectors of each prompt."""
+    if not on_cpu() or x.size < _LARGE:
+        return jnp.sum(x * w[:, None], 0)
+    # A loop, so that XLA writes the sums down and does not compute them for every use.
+    add = lambda j, total: total + x[j] * w[j][None]
+    return lax.fori_loop(0, len(x), add, jnp.zeros(x.shape[1:], x.dtype))
