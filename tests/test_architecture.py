@@ -11,7 +11,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "iclax"
 CORE = {"_arrays", "_lazy", "_errors", "_files", "_tensors"}
 DATA = CORE | {"covariates", "tasks", "prompts"}
 MODELS = DATA | {"predictors", "models"}
-SIDES = MODELS | {"sampling", "_compile"}
+PROGRAMS = MODELS | {"_compile", "_threefry"}
+SIDES = PROGRAMS | {"sampling"}
 ALLOWED = {
     "covariates": CORE,
     "tasks": CORE,
@@ -19,7 +20,7 @@ ALLOWED = {
     "predictors": DATA,
     "models": DATA | {"predictors"},
     "theory": DATA,
-    "sampling": MODELS,
+    "sampling": PROGRAMS,
     "training": SIDES | {"runs", ""},
     "evaluation": SIDES,
     "settings": DATA,

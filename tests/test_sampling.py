@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from iclax import _threefry as threefry
 from iclax._errors import AssumptionError, SettingError
 from iclax.covariates import Data, Gaussian, Rademacher, Uniform
 from iclax.models import LinearAttention
 from iclax.prompts import Prompt, PromptDistribution, RepeatedPoint
 from iclax.sampling import (
-    _threefry as threefry,
     compressed_batch,
     fresh_batch,
     stored_batch,
@@ -269,6 +269,8 @@ def test_random_numbers_are_those_of_jax(x64):
             rest = jax.jit(threefry.uniform, static_argnums=(1, 2))(key, count, 1)
             assert np.array_equal(rest, expected[1:])
         keys = jr.split(jr.key(1), 3)
+        folded = jax.jit(threefry.fold_in)(keys[0], 12)
+        assert np.array_equal(jr.key_data(folded), jr.key_data(jr.fold_in(keys[0], 12)))
         mapped = jax.vmap(lambda key: threefry.bits(key, 5))(keys)
         assert np.array_equal(mapped, jax.vmap(lambda k: jr.bits(k, (5,), U32))(keys))
 
@@ -276,3 +278,4 @@ def test_random_numbers_are_those_of_jax(x64):
 def test_keys_of_another_generator_are_left_to_jax():
     key = jr.key(2, impl="rbg")
     assert np.array_equal(threefry.bits(key, 9), jr.bits(key, (9,), U32))
+    assert threefry.fold_in(key, 3) == jr.fold_in(key, 3)

@@ -71,12 +71,13 @@ def _gram_form(a: Array, t: Array, xs: Array, ys: Array) -> tuple[Array, Any]:
 def _through_gram(t: Array, xs: Array, ys: Array) -> tuple[Array, Array]:
     """The scores e_i · t, and G t."""
     # The barriers keep XLA from computing the scores again for each entry of G t.
-    on_x = add(xs[:, j] * t[None, j] for j in range(xs.shape[1]))
-    scores = lax.optimization_barrier(on_x + ys * t[None, -1])
-    terms = range(ys.shape[0])
-    moved = add(xs[i] * scores[i, None] for i in terms)
-    last = add(ys[i] * scores[i] for i in terms)
-    return scores, lax.optimization_barrier(jnp.concatenate([moved, last[None]]))
+    *on_x, on_y = jnp.unstack(t[None], axis=1)
+    on_x = add(x * w for x, w in zip(jnp.unstack(xs, axis=1), on_x, strict=True))
+    scores = lax.optimization_barrier(on_x + ys * on_y)
+    each = jnp.unstack(scores[:, None])
+    moved = add(x * s for x, s in zip(jnp.unstack(xs), each, strict=True))
+    last = add(jnp.unstack(ys * scores))[None]
+    return scores, lax.optimization_barrier(jnp.concatenate([moved, last]))
 
 
 def _gram_form_slopes(saved: Any, slope: Float[Array, " b"]) -> tuple[Array, ...]:

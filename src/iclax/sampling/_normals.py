@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
-from ._threefry import standard_normal, uniform
+from .._threefry import standard_normal, uniform
 
 
 def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:

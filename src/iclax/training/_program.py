@@ -11,6 +11,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from .._threefry import fold_in
 from ._plan import Plan, call
 
 Objective = Callable[[PyTree], Float[Array, ""]]
@@ -156,13 +157,13 @@ class Program:
     ) -> tuple[Objective, Callable[[PyTree, Int[Array, ""]], Float[Array, ""]]]:
         """The loss of this step, and its micro-batches whose mean it is."""
         plan = self._plan
-        key = jr.fold_in(state.key, step)
+        key = fold_in(state.key, step)
         offered: dict[str, Any] = {"hyper": state.hyper, "data": data, "step": step}
         if plan.curriculum is not None:
             offered["stage"] = plan.curriculum(step)
 
         def part(weights: PyTree, index: Int[Array, ""]) -> Float[Array, ""]:
-            own = key if plan.accumulate == 1 else jr.fold_in(key, index)
+            own = key if plan.accumulate == 1 else fold_in(key, index)
             with jax.default_matmul_precision(plan.matmul_precision):
                 return call(plan.loss, self.model(state, weights), own, **offered)
 

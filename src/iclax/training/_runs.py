@@ -75,10 +75,13 @@ class Ensemble:
         self, function: Callable[[Any, Any], Any], runs: PyTree, shared: PyTree
     ) -> PyTree:
         def local(runs: PyTree, shared: PyTree) -> PyTree:
-            if self._batch is None:
-                return jax.vmap(function, in_axes=(0, None))(runs, shared)
             one = lambda run: function(run, shared)
             # A batch of one is no batch: it compiles and runs faster without the axis.
+            if len(jax.tree.leaves(runs)[0]) == 1:
+                alone = one(jax.tree.map(lambda leaf: leaf[0], runs))
+                return jax.tree.map(lambda leaf: leaf[None], alone)
+            if self._batch is None:
+                return jax.vmap(one)(runs)
             batch = self._batch if self._batch > 1 else None
             return lax.map(one, runs, batch_size=batch)
 

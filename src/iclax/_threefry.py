@@ -14,8 +14,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, UInt32
 
-from .._arrays import Array
-from .._compile import on_cpu
+from ._arrays import Array
+from ._compile import on_cpu
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -44,6 +44,15 @@ def uniform(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
     return _drawn(key, count, first, lambda u: u)
 
 
+def fold_in(key: Any, number: Any) -> Any:
+    """Equal to `jax.random.fold_in(key, number)`, without its loop over rounds."""
+    if not _is_ours(key, 2) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return jr.fold_in(key, number)
+    words, data = jr.key_data(key), jnp.asarray(number).astype(jnp.uint32)
+    mixed = _threefry(words[0], words[1], jnp.zeros_like(data), data)
+    return jr.wrap_key_data(jnp.stack(mixed))
+
+
 def standard_normal(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
     """Equal to `jax.random.normal(key, (count,))[first:]`, and there as `uniform`."""
     return _drawn(key, count, first, _normal)
@@ -59,12 +68,21 @@ def _drawn(
     """
     if not (_is_ours(key, count) and on_cpu() and jnp.zeros(()).dtype == jnp.float32):
         return lax.optimization_barrier(finish(_uniform(key, count)[first:]))
-    words, number = jr.key_data(_typed(key)), max(2, -(-(count - first) // _BLOCK))
-    size = -(-(count - first) // number)
+    words, (number, size) = jr.key_data(_typed(key)), _blocks(count - first)
     offsets = lax.iota(jnp.uint32, size)
     starts = jnp.uint32(first) + jnp.arange(number, dtype=jnp.uint32) * size
     block = lambda start: finish(_fractions(_words(words, start + offsets)))
     return lax.map(block, starts).reshape(-1)[: count - first]
+
+
+def _blocks(count: int) -> tuple[int, int]:
+    """How many blocks of which size: if possible of exactly `count` numbers.
+
+    What does not need to be cut is read where it lies.
+    """
+    least = max(2, -(-count // _BLOCK))
+    number = next((n for n in range(least, 2 * least) if count % n == 0), least)
+    return number, -(-count // number)
 
 
 def _normal(u: Float[Array, " p"]) -> Float[Array, " p"]:
