@@ -55,8 +55,8 @@ PLANS: dict[str, Plan] = {
         test_prompts=4096,
     ),
 }
-# The nonlinear classes need fewer unions and angles to answer their questions.
-_OTHERS = {"laptop": Plan(unions=(1, 32), angles=(0.0, 45.0, 90.0))}
+# The nonlinear classes need fewer unions, angles and seeds for their questions.
+_OTHERS = {"laptop": Plan(unions=(1, 32), angles=(0.0, 45.0, 90.0), seeds=3)}
 LABELS = {
     "linear": "linear functions",
     "relu": "ReLU neurons",

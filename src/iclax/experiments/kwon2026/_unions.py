@@ -27,17 +27,17 @@ class Plan:
     """Sizes of a decoder's training. `unions` are numbers of subspaces: up to
     dim // rank of them orthogonal, more of them random."""
 
-    dim: int = 6
-    rank: int = 2
-    context_length: int = 12
+    dim: int = 4
+    rank: int = 1
+    context_length: int = 8
     noise_variance: float = 0.1
-    unions: tuple[int, ...] = (1, 3, 32)
+    unions: tuple[int, ...] = (1, 4, 32)
     angles: tuple[float, ...] = (0.0, 30.0, 45.0, 60.0, 90.0)
     layers: int = 2
     heads: int = 2
     width: int = 32
     batch_size: int = 64
-    steps: int = 4000
+    steps: int = 2400
     rate: float = 1e-3
     record_every: int = 50
     seeds: int = 5
