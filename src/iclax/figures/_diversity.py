@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._style import COLORS, MARKERS, grid, style
+from ._style import COLORS, MARKERS, grid, plain_ticks, style
 
 
 def angle_curves(data: Mapping[str, Any]) -> Any:
@@ -135,6 +135,7 @@ def ratio_forest(rows: list[dict[str, Any]]) -> Any:
         axis.set_yticks(range(len(rows)), labels, fontsize=7)
         axis.axvline(1.0, color="0.4", ls=":")
         axis.set_xscale("log")
+        plain_ticks(axis.xaxis, 0.5, 1.0, 2.0, 4.0)
         axis.invert_yaxis()
         axis.set_xlabel("time with all components / time with one (own loss)")
         return figure

@@ -53,6 +53,14 @@ def grid(count: int, width: float = 2.6, height: float = 2.3, columns: int = 4) 
     return figure, list(axes[:count])
 
 
+def plain_ticks(axis: Any, *ticks: float) -> None:
+    """Numbers on the x axis or y axis (`axes.xaxis`) as they are, not as powers."""
+    from matplotlib.ticker import NullFormatter
+
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+
+
 def save(figure: Any, folder: Path, name: str) -> None:
     """Write `name`.png and `name`.pdf into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -262,7 +262,7 @@ def _verdicts(
     found = {outcome: sum(r["outcome"] == outcome for r in rows) for outcome in _ALL}
     known = [kind for name, kind in data["kinds"].items() if name != "softmax"]
     mean, summed = (
-        max(_flow_distance(kind, objective) for kind in known)
+        [pair for kind in known for pair in _flow_distances(kind, objective)]
         for objective in ("mean", "sum")
     )
     scaled = max(
@@ -275,10 +275,10 @@ def _verdicts(
     return [
         Verdict(
             "Simulated GD follows the exact flow",
-            bool(mean < limit),
-            f"mean times to half-way differ by at most {mean:.1%} (limit "
-            f"{limit:.0%}); {summed:.1%} with the sum, whose steps are "
-            f"{data['components']} times as long.",
+            all(abs(distance) < limit + 3 * error for distance, error in mean),
+            f"times to half-way, relative distance of the means: at most {_most(mean)} "
+            f"(limit {limit:.0%} beyond three standard errors); {_most(summed)} with "
+            f"the sum, whose steps are {data['components']} times as long.",
         ),
         Verdict(
             "Mean objective, exact flow: more non-overlapping columns, longer plateau",
@@ -316,19 +316,36 @@ def _outcome(
     )
 
 
-def _flow_distance(kind: Mapping[str, Any], objective: str) -> float:
-    """The largest relative distance of mean times, GD against the flow, own law."""
-    means: dict[int, dict[str, list[float]]] = {}
+def _flow_distances(
+    kind: Mapping[str, Any], objective: str
+) -> list[tuple[float, float]]:
+    """Relative distances of mean times, GD against the flow from the same starts.
+
+    One for each number of shared columns, own loss, with its standard error over seeds.
+    """
+    times: dict[int, dict[str, dict[int, float]]] = {}
     for run in kind["runs"]:
         if run["own"] is not None and run["objective"] == objective:
-            means.setdefault(run["shared"], {}).setdefault(run["optimizer"], []).append(
-                run["own"]
+            group = times.setdefault(run["shared"], {"gd": {}, "flow": {}})
+            group.setdefault(run["optimizer"], {})[run["seed"]] = run["own"]
+    found = []
+    for group in times.values():
+        both = sorted(group["gd"].keys() & group["flow"].keys())
+        if both:
+            ours, exact = (
+                np.array([group[name][seed] for seed in both])
+                for name in ("gd", "flow")
             )
-    return max(
-        abs(np.mean(times["gd"]) / np.mean(times["flow"]) - 1)
-        for times in means.values()
-        if "gd" in times and "flow" in times
-    )
+            spread = np.std(ours - exact, ddof=1) if len(both) > 1 else 0.0
+            error = spread / len(both) ** 0.5 / exact.mean()
+            found.append((float(ours.mean() / exact.mean() - 1), float(error)))
+    return found
+
+
+def _most(pairs: Sequence[tuple[float, float]]) -> str:
+    """The largest distance with its standard error."""
+    distance, error = max(pairs, key=lambda pair: abs(pair[0]))
+    return f"{distance:.1%} ± {error:.1%}"
 
 
 def _lengthens(rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -41,7 +41,7 @@ class Plan:
     rate: float = 1e-3
     record_every: int = 50
     seeds: int = 5
-    test_prompts: int = 256
+    test_prompts: int = 512
 
     def with_unions(self, *unions: int) -> "Plan":
         """The same sizes for other unions."""
@@ -197,7 +197,7 @@ def _test_sets(plan: Plan, inner: TaskDistribution, seed: int) -> tuple[Prompt, 
 
     key = jr.key(10**6 + seed)
     first = draw(jnp.asarray(angles), jnp.ones((len(angles), 1)), key)
-    second = draw(*map(jnp.asarray, unions), jr.fold_in(key, 1))
+    second = draw(*map(jnp.asarray, unions), key)  # the same points and functions
     return first, second
 
 
