@@ -41,7 +41,7 @@ def uniform(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
     `low` is the number after −1, where the inverse of the error function is finite. The
     numbers are there when this returns: XLA does not compute them again for every use.
     """
-    return _drawn(key, count, first, lambda u: u)
+    return drawn(key, count, first, lambda u: u)
 
 
 def fold_in(key: Any, number: Any) -> Any:
@@ -55,13 +55,13 @@ def fold_in(key: Any, number: Any) -> Any:
 
 def standard_normal(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
     """Equal to `jax.random.normal(key, (count,))[first:]`, and there as `uniform`."""
-    return _drawn(key, count, first, _normal)
+    return drawn(key, count, first, _normal)
 
 
-def _drawn(
+def drawn(
     key: Any, count: int, first: int, finish: Callable[[Array], Array]
 ) -> Float[Array, " _"]:
-    """`finish` of the uniform numbers from `first` to `count`, block by block.
+    """`finish` of each of the numbers of `uniform`, computed once.
 
     XLA's CPU backend writes nothing down that it thinks cheap to compute, and it thinks
     so of 20 rounds of Threefry. Where a loop ends, it has to.
@@ -122,6 +122,7 @@ def _words(key: UInt32[Array, "2"], counters: UInt32[Array, " p"]) -> Array:
     return one ^ two
 
 
+@jax.jit  # traced once
 def _threefry(
     first: Array, second: Array, one: Array, two: Array
 ) -> tuple[Array, Array]:

@@ -5,12 +5,12 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
+from .._threefry import standard_normal
 from ..prompts import Prompt
 
 # (layers, heads, width) of Garg et al. (2022).
@@ -230,7 +230,7 @@ def _norms(*shape: int) -> Float[Array, "..."]:
 def _normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
     """Standard normals of these shapes in one draw, which compiles faster than many."""
     ends = np.cumsum([np.prod(shape) for shape in shapes])
-    pieces = jnp.split(jr.normal(key, (int(ends[-1]),)), ends[:-1])
+    pieces = jnp.split(standard_normal(key, int(ends[-1])), ends[:-1])
     return [p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True)]
 
 

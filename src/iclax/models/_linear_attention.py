@@ -6,12 +6,12 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
+from .._threefry import standard_normal
 from ..prompts import Prompt
 from ._batch_last import LONGEST, add, gram_form
 
@@ -203,7 +203,7 @@ class LinearAttention(eqx.Module):
 def _normals(key: Any, shapes: list[tuple[int, ...]]) -> list[Float[Array, "..."]]:
     """Standard normals of these shapes from one draw, which compiles fastest."""
     ends = np.cumsum([prod(shape) for shape in shapes])
-    pieces = jnp.split(jr.normal(key, (int(ends[-1]),)), ends[:-1])
+    pieces = jnp.split(standard_normal(key, int(ends[-1])), ends[:-1])
     return [p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True)]
 
 

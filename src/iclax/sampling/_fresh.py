@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
@@ -51,12 +52,14 @@ def _linear_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
         return None
     (kind, root), n, d = inputs, prompts.context_length, prompts.dim
     noisy, drawn = is_noisy(prompts), n + (other is None)
+    same = not np.any(root - root[0, 0] * np.eye(d))
+    scale, root = (float(root[0, 0]), np.eye(d)) if same else (1.0, root)
 
     def sample(key: Any) -> Prompt:
         # The batch comes last, as CPUs like it: its transposes cost nothing until used.
         shapes = [(num_normals(law), size), (n + 1, size) if noisy else (0,)]
         shapes += [(d, size)] if query_root is not None else []
-        x, z, noise, *other = with_first(key, kind, (d, drawn, size), *shapes)
+        x, z, noise, *other = with_first(key, kind, scale, (d, drawn, size), *shapes)
         x, w = turned(x, root), mixture_weights(law, z.T).T
         if other:
             query = turned(other[0], query_root)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
-from .._threefry import standard_normal, uniform
+from .._threefry import drawn, standard_normal
 
 
 def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
@@ -20,17 +20,24 @@ def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
 
 
 def with_first(
-    key: Any, kind: str, first: tuple[int, ...], *shapes: tuple[int, ...]
+    key: Any,
+    kind: str,
+    scale: float,
+    first: tuple[int, ...],
+    *shapes: tuple[int, ...],
 ) -> list[Float[Array, "..."]]:
-    """As `normals`, but the first array is of a `kind` with mean 0 and variance 1.
+    """As `normals`, but the first array is of a `kind` with mean 0 and variance scale².
 
-    "normal", "uniform" on [−√3, √3] or "sign" (±1 with equal probability).
+    "normal", "uniform" on [−√3, √3] or "sign" (±1 with equal probability), times
+    `scale`.
     """
     if kind == "normal":
-        return normals(key, first, *shapes)
+        head, *rest = normals(key, first, *shapes)
+        return [head if scale == 1 else scale * head, *rest]
     size, rest = prod(first), sum(map(prod, shapes))
-    head = uniform(key, size).reshape(first)
-    head = 3**0.5 * head if kind == "uniform" else jnp.sign(head)
+    factor = 3**0.5 * scale
+    of = (lambda u: factor * u) if kind == "uniform" else lambda u: scale * jnp.sign(u)
+    head = drawn(key, size, 0, of).reshape(first)
     return [head, *_cut(standard_normal(key, size + rest, first=size), shapes)]
 
 
