@@ -8,13 +8,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from .._compile import compiler_options
+from .._compile import quick_options
 from ._errors import Diverged
 from ._result import TrainResult, is_array
 
@@ -80,7 +79,7 @@ class Path:
 class _Problem:
     def __init__(self, init: Callable[..., PyTree], objective: Callable[..., Any]):
         self._objective = objective
-        options = compiler_options()
+        options = quick_options()
         self._start = jax.jit(
             lambda key: eqx.filter(init(jr.fold_in(key, 0)), eqx.is_array),
             compiler_options=options,
@@ -102,24 +101,37 @@ class _Problem:
         from scipy.optimize import minimize
 
         start = self._start(jr.key(seed))
-        flat, _ = ravel_pytree(eqx.filter(start, eqx.is_inexact_array))
+        leaves = jax.tree.leaves(eqx.filter(start, eqx.is_inexact_array))
+        flat = np.concatenate([np.ravel(leaf) for leaf in leaves])
 
         def slope(point: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = self._slope(jnp.asarray(point, flat.dtype), start)
+            value, gradient = self._slope(point.astype(flat.dtype), start)
             return float(value), np.asarray(gradient, np.float64)
 
-        values = [slope(np.asarray(flat))[0]]
+        values = [slope(flat)[0]]
         options = {"maxiter": steps, "maxfun": 20 * steps, "maxcor": memory}
         found = minimize(
             slope,
-            np.asarray(flat, np.float64),
+            flat.astype(np.float64),
             jac=True,
             method="L-BFGS-B",
             callback=lambda intermediate_result: values.append(intermediate_result.fun),
             options=options | {"gtol": tolerance, "ftol": 0.0},
         )
-        model = self._model(jnp.asarray(found.x, flat.dtype), start)
-        return Path(jax.device_get(model), values)
+        weights, rest = jax.device_get(eqx.partition(start, eqx.is_inexact_array))
+        weights = _unraveled(weights, found.x)
+        return Path(eqx.combine(weights, rest, self._static), values)
+
+
+def _unraveled(like: PyTree, flat: Float[np.ndarray, " p"]) -> PyTree:
+    """The inverse of `ravel_pytree` in NumPy, where nothing is compiled."""
+    leaves, structure = jax.tree.flatten(like)
+    pieces = np.split(flat, np.cumsum([leaf.size for leaf in leaves])[:-1])
+    shaped = [
+        piece.reshape(leaf.shape).astype(leaf.dtype)
+        for piece, leaf in zip(pieces, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
 
 
 def _stack(models: list[PyTree]) -> PyTree:
