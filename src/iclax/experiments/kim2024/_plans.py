@@ -12,8 +12,9 @@ Sets = tuple[tuple[str, ...], ...]
 class Plan:
     """Sizes of the recipe.
 
-    `groups` holds sets of families, each trained together; the sets of a group, and
-    their seeds, are one program. `batch_size` is the total of all families of a set.
+    `groups` holds sets of families, each trained together; the sets of a group, all of
+    one length, and their seeds are one program. `batch_size` counts the prompts of
+    each family of a set.
     """
 
     families: tuple[str, ...]
@@ -24,9 +25,9 @@ class Plan:
     layers: int = 2
     heads: int = 2
     width: int = 32
-    batch_size: int = 32
-    steps: int = 2400
-    rate: float = 3e-3
+    batch_size: int = 16
+    steps: int = 2200
+    rate: float = 1e-3
     record_every: int = 50
     seeds: int = 5
     test_prompts: int = 96
@@ -47,7 +48,7 @@ def neighbors(names: Sequence[str], size: int) -> Sets:
     )
 
 
-_SMALL = ("linear", "relu", "sparse", "parity2", "quadratic", "disjunction")
+_SMALL = ("linear", "relu", "sparse", "parity2", "quadratic", "leaky")
 _TABLE_1 = (
     "parity2",
     "linear",
@@ -63,13 +64,16 @@ _TABLE_1 = (
 PLANS: dict[str, Plan] = {
     "toy": Plan(
         families=("linear", "parity2"),
-        groups={"all": (("linear",), ("parity2",), ("linear", "parity2"))},
+        groups={
+            "alone": (("linear",), ("parity2",)),
+            "all": (("linear", "parity2"),),
+        },
         dim=3,
         num_points=4,
         layers=1,
         heads=1,
         width=8,
-        batch_size=16,
+        batch_size=8,
         steps=150,
         record_every=25,
         seeds=1,
@@ -79,14 +83,9 @@ PLANS: dict[str, Plan] = {
         families=_SMALL,
         groups={
             "alone": tuple((name,) for name in _SMALL),
-            "pairs": (
-                ("linear", "relu"),
-                ("sparse", "parity2"),
-                ("quadratic", "disjunction"),
-            ),
             "threes": (
                 ("linear", "sparse", "quadratic"),
-                ("relu", "parity2", "disjunction"),
+                ("relu", "parity2", "leaky"),
             ),
             "all": (_SMALL,),
         },

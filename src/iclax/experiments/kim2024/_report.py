@@ -119,9 +119,9 @@ def _times_section(
         [
             f"A decoder of {plan.layers} layers and width {plan.width} learns the "
             f"families on R^{plan.dim} from prompts of {plan.num_points} points, by "
-            f"Adam ({plan.rate:g}) on the sum of the normalized losses. The batch has "
-            f"{plan.batch_size} prompts in total, so that with more families each has "
-            "fewer; Adam does not see the scale of the sum.",
+            f"Adam ({plan.rate:g}) on the sum of the normalized losses, with "
+            f"{plan.batch_size} prompts of every family in a batch, alone or together; "
+            "Adam does not see the scale of the sum.",
             "Escape: the mean of the last 100 normalized losses is below 0.8. "
             "Completion: at the last point below 0.1 (quadratics 0.2), or 95 % of the "
             "signs right. Losses are those of fixed test prompts, recorded every "

@@ -23,10 +23,9 @@ _LARGE = 2**13  # prompts from which the power of a family is known well enough
 
 
 def assignment(plan: Plan, names: Sequence[str]) -> Int[np.ndarray, " b"]:
-    """The family of each prompt of a batch, whose size is fixed: equal shares, and what
-    is left over goes to the first families of the set."""
-    chosen = np.array([plan.families.index(name) for name in names])
-    return chosen[np.arange(plan.batch_size) % len(chosen)]
+    """The family of each prompt of a batch: as many of every family of the set."""
+    chosen = [plan.families.index(name) for name in names]
+    return np.tile(chosen, plan.batch_size)
 
 
 def draw_families(
