@@ -70,9 +70,15 @@ def drawn(
         return lax.optimization_barrier(finish(_uniform(key, count)[first:]))
     words, (number, size) = jr.key_data(_typed(key)), _blocks(count - first)
     offsets = lax.iota(jnp.uint32, size)
-    starts = jnp.uint32(first) + jnp.arange(number, dtype=jnp.uint32) * size
-    block = lambda start: finish(_fractions(_words(words, start + offsets)))
-    return lax.map(block, starts).reshape(-1)[: count - first]
+
+    def write(i: Any, flat: Array) -> Array:
+        start = i.astype(jnp.uint32) * size
+        block = finish(_fractions(_words(words, jnp.uint32(first) + start + offsets)))
+        return lax.dynamic_update_slice(flat, block, (i * size,))
+
+    # One axis, also where many keys are mapped over: nothing to transpose.
+    flat = lax.fori_loop(0, number, write, jnp.zeros(number * size))
+    return flat[: count - first]
 
 
 def _blocks(count: int) -> tuple[int, int]:

@@ -24,9 +24,11 @@ from ._weights import (
     can_draw_weights,
     draw_weights,
     gaussian_root,
+    inner,
     mixture_weights,
     num_normals,
     times,
+    turned,
 )
 
 
@@ -110,12 +112,13 @@ def _rows(prompts: PromptDistribution, size: int) -> Callable[[Any], Prompt]:
             if law
             else draw_weights(prompts.tasks, weight_key, size)
         )
-        xs, query = times(tokens[:, :, :d], root), times(q, query_root)
-        ys, target = jnp.einsum("bmd,bd->bm", xs, w), jnp.sum(query * w, 1)
-        if not noisy:
-            return Prompt(xs, ys, query, target, target)
-        ys, label = ys + sigma * tokens[:, :, d], target + sigma * e
-        return Prompt(xs, ys, query, target, label)
+        # The batch comes last, as CPUs like it.
+        x, query = turned(tokens[:d], root), times(q, query_root)
+        ys, target = inner(x, w.T), jnp.sum(query * w, 1)
+        label = target
+        if noisy:
+            ys, label = ys + sigma * tokens[d], target + sigma * e
+        return Prompt(x.transpose(2, 1, 0), ys.T, query, target, label)
 
     return sample
 
@@ -135,7 +138,7 @@ class _Triangle:
 
     def fill(
         self, above: Float[Array, "a b"], diagonal: Float[Array, "m b"]
-    ) -> Float[Array, "b m p"]:
+    ) -> Float[Array, "p m b"]:
         """R from its normals, laid out with the batch last: copies, no gathers."""
         chi, size, start, pieces = (
             chi_from_normal(diagonal, self.degrees),
@@ -151,7 +154,8 @@ class _Triangle:
                 above[start : start + right],
             ]
             start += right
-        return jnp.concatenate(pieces).T.reshape(size, self.rows, self.width)
+        rows = jnp.concatenate(pieces).reshape(self.rows, self.width, size)
+        return rows.transpose(1, 0, 2)
 
 
 def _gaussian_roots(prompts: PromptDistribution) -> tuple[np.ndarray, np.ndarray]:
