@@ -69,7 +69,7 @@ def average_terms(
     batch_size = min(batch_size, num_prompts)
     num_batches = -(-num_prompts // batch_size)
 
-    @partial(jax.jit, compiler_options=compiler_options())
+    @partial(jax.jit, compiler_options=compiler_options(short=True))
     def run(keys: Any) -> Any:
         def one_batch(batch_key: Any) -> Any:
             batch = sample_batch(batch_key, batch_size)

@@ -17,7 +17,7 @@ from ..settings import Setting
 from ..training import TrainResult
 from ._checks import Check, Tolerances, at_least, at_most
 from ._claims import Claim, exact_claim
-from ._layer_training import layer_gamma, train_layer, trained_model
+from ._layer_training import Weights, layer_weights, train_layer, trained_model
 from ._reference_predictors import reference_predictors, reference_risks
 
 
@@ -131,13 +131,14 @@ def _simulated(
 
 def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLayer:
     """Everything that is measured on one trained layer."""
-    gamma = layer_gamma(model, claim.prompts.context_length)
+    weights = layer_weights(model, claim.prompts.context_length)
+    gamma = weights.gamma
     risk, edge = found.risks[str(seed)], found.advantages.get(str(seed))
     against_theory = {}
     if claim.known:
         difference = np.linalg.norm(gamma - claim.gamma) / np.linalg.norm(claim.gamma)
         against_theory = {
-            "exact_risk": _exact_risk(claim.prompts, model, gamma),
+            "exact_risk": _exact_risk(claim.prompts, model, weights),
             "gamma_relative_error": float(difference),
             "rank_one": _is_rank_one(gamma) and not _is_rank_one(claim.gamma),
         }
@@ -146,7 +147,7 @@ def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLay
         gamma=gamma,
         trained_risk=risk.mean,
         trained_risk_se=risk.standard_error,
-        vanishing_blocks=float(model.vanishing_blocks()),
+        vanishing_blocks=float(weights.vanishing_blocks),
         prediction_gap=found.gaps.get(str(seed)),
         advantage=None if edge is None else edge.mean,
         advantage_se=None if edge is None else edge.standard_error,
@@ -159,16 +160,16 @@ def _is_rank_one(gamma: np.ndarray) -> bool:
     return bool(len(values) > 1 and values[1] < 0.05 * values[0])
 
 
-def _exact_risk(prompts: PromptDistribution, model: Any, gamma: np.ndarray) -> float:
+def _exact_risk(prompts: PromptDistribution, model: Any, weights: Weights) -> float:
     """Full-layer risk where it has a closed form, else the risk of the GD form."""
-    a, q = (np.asarray(v, dtype=np.float64) for v in model.effective())
+    a, q = weights.readout, weights.key_query
     divisor = 1 if model.normalization == "none" else None
     try:
         risk = theory.attention_risk(
             a, q, prompts, include_query=model.include_query, divisor=divisor
         )
     except AssumptionError:
-        risk = theory.preconditioner_risk(gamma, prompts)
+        risk = theory.preconditioner_risk(weights.gamma, prompts)
     return float(risk)
 
 
@@ -177,10 +178,11 @@ def _context_curve(
 ) -> dict[str, Any]:
     """Risk of the trained layer (seed 0) at other context lengths, and exact risks."""
     prompts = claim.prompts
-    gamma = layer_gamma(model, prompts.context_length)
+    weights = layer_weights(model, prompts.context_length)
     predictor = model
     if model.normalization == "none":  # its Γ is fixed, so it must not grow with n
-        predictor = LinearAttention.from_preconditioner(gamma)
+        predictor = LinearAttention.from_preconditioner(weights.gamma)
+        weights = layer_weights(predictor, prompts.context_length)
     rows: list[dict[str, Any]] = []
     lengths = lengths if claim.known else ()
     for i, length in enumerate(lengths):
@@ -193,7 +195,7 @@ def _context_curve(
                 "length": length,
                 "optimum": float(theory.optimal_risk(other)),
                 "claimed": _claimed_risk(claim, other),
-                "exact": _exact_risk(other, predictor, gamma),
+                "exact": _exact_risk(other, predictor, weights),
                 "simulated": found.mean,
                 "standard_error": found.standard_error,
             }

@@ -1,8 +1,9 @@
 """Training one linear-attention layer as a setting states it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,6 +99,22 @@ def build_layer(table: LinearAttentionTable, dim: int, key: Any) -> LinearAttent
     )
 
 
-def layer_gamma(model: LinearAttention, context_length: int) -> np.ndarray:
-    """The trained Γ in float64, 1/n convention."""
-    return np.asarray(model.preconditioner(context_length), dtype=np.float64)
+class Weights(NamedTuple):
+    """What a trained layer computes with: Γ (1/n convention), what should vanish beside
+    it, and the effective read-outs a and maps Q, all in float64."""
+
+    gamma: np.ndarray
+    vanishing_blocks: np.ndarray
+    readout: np.ndarray
+    key_query: np.ndarray
+
+
+def layer_weights(model: LinearAttention, context_length: int) -> Weights:
+    """Read a trained layer."""
+    return Weights(*(np.asarray(w, np.float64) for w in _read(model, context_length)))
+
+
+@eqx.filter_jit  # one compilation, not one for each operation
+def _read(model: LinearAttention, context_length: int) -> tuple[Any, ...]:
+    gamma = model.preconditioner(context_length)
+    return (gamma, model.vanishing_blocks(), *model.effective())

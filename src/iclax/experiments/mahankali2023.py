@@ -100,7 +100,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], int, float]] = 
 }
 
 _TRAINING: dict[str, dict[str, Any]] = {
-    "toy": {"steps": 2000, "batch_size": 64, "seeds": 2},
+    "toy": {"steps": 2000, "batch_size": 64, "seeds": 1},
     "laptop": {"steps": 8000, "batch_size": 512, "seeds": 3},
     "paper": {"steps": 40000, "batch_size": 8192, "seeds": 10},
 }

@@ -5,7 +5,6 @@ from math import comb, pi
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import entr, gammaln, logsumexp
 
 from .._arrays import Array, namespace
 from .._errors import AssumptionError
@@ -158,6 +157,8 @@ def label_frequency_loss(
         miss = np.log1p(-(0.5**literals))  # −inf at m = 0: a miss is impossible
     failures = (n - held)[:, None]
     missed = np.where(failures == 0, 0.0, failures * np.where(failures, miss, 0.0))
+    from scipy.special import gammaln, logsumexp  # a quarter of a second
+
     log_p = logsumexp(prior - np.log(2) * held[:, None] * literals + missed, axis=1)
     count = gammaln(n + 1) - gammaln(held + 1) - gammaln(n - held + 1)
     return -np.sum(np.exp(count + log_p) * log_p) / n
@@ -165,6 +166,8 @@ def label_frequency_loss(
 
 def _entropy(p: float) -> Float[Array, ""]:
     """The entropy of a coin in nats."""
+    from scipy.special import entr
+
     return entr(p) + entr(1 - p)
 
 
