@@ -25,8 +25,12 @@ class Interval:
     censored: int = 0
 
     def __str__(self) -> str:
-        sign = "≥ " if self.censored else ""
-        return f"{sign}{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return format(self)
+
+    def __format__(self, spec: str) -> str:
+        """All three numbers in one format, such as `f"{interval:.2f}"`."""
+        sign, spec = "≥ " if self.censored else "", spec or ".4g"
+        return f"{sign}{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
 def bootstrap(

@@ -1,6 +1,6 @@
 """Figures on finite task pools, from saved data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,28 +8,32 @@ import numpy as np
 from ._style import COLORS, MARKERS, grid, style
 
 _LAWS = {"pretraining": "tasks of the pool", "new": "new tasks"}
-_LABELS = {"transformer": "transformer", "dmmse": "dMMSE", "ridge": "ridge"}
 
 
 def pool_risks(
-    pools: Mapping[int, Sequence[Any]], crossing: Mapping[str, float] | None
+    pools: Mapping[int, Sequence[Any]],
+    crossing: Mapping[str, float] | None,
+    labels: Mapping[str, str],
 ) -> Any:
     """Risk against the size of the pool, on its tasks and on new ones."""
-    return _panels(pools, "risks", tuple(_LABELS), "risk / d", crossing)
+    return _panels(pools, "risks", labels, labels, "risk / d", crossing)
 
 
 def pool_distances(
-    pools: Mapping[int, Sequence[Any]], crossing: Mapping[str, float] | None
+    pools: Mapping[int, Sequence[Any]],
+    crossing: Mapping[str, float] | None,
+    labels: Mapping[str, str],
 ) -> Any:
     """Distance of the transformer to dMMSE and to ridge against the pool's size."""
-    label = "squared distance / d"
-    return _panels(pools, "distances", ("dmmse", "ridge"), label, crossing)
+    to = {name: f"to {labels[name]}" for name in ("dmmse", "ridge")}
+    return _panels(pools, "distances", labels, to, "squared distance / d", crossing)
 
 
 def _panels(
     pools: Mapping[int, Sequence[Any]],
     what: str,
-    names: Sequence[str],
+    order: Iterable[str],
+    labels: Mapping[str, str],
     label: str,
     crossing: Mapping[str, float] | None,
 ) -> Any:
@@ -37,12 +41,11 @@ def _panels(
     with style():
         figure, axes = grid(2, width=3.3, height=2.8)
         for axis, (law, title) in zip(axes, _LAWS.items(), strict=True):
-            for name in names:
-                i = list(_LABELS).index(name)
+            for name, text in labels.items():
+                i = list(order).index(name)  # one color for a predictor in all figures
                 values = np.array(
                     [[run[what][law][name] for run in pools[e]] for e in exponents]
                 )
-                text = _LABELS[name] if what == "risks" else f"to {_LABELS[name]}"
                 axis.plot(
                     exponents,
                     values.mean(1),
@@ -70,12 +73,12 @@ def _panels(
         return figure
 
 
-def path_curves(pools: Mapping[int, Sequence[Any]]) -> Any:
+def path_curves(pools: Mapping[int, Sequence[Any]], labels: Mapping[str, str]) -> Any:
     """Risk along paths between two tasks of the pool, a panel a pool."""
     with style():
         figure, axes = grid(len(pools), width=2.5, height=2.5)
         for axis, (exponent, runs) in zip(axes, pools.items(), strict=True):
-            for i, (name, label) in enumerate(_LABELS.items()):
+            for i, (name, label) in enumerate(labels.items()):
                 values = np.array([run["path"][name] for run in runs])
                 at = np.linspace(0, 1, values.shape[1])
                 axis.plot(

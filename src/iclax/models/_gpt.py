@@ -5,12 +5,11 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
-from .._threefry import standard_normal
+from .._threefry import normals
 from ..prompts import Prompt
 
 # (layers, heads, width) of Garg et al. (2022).
@@ -87,7 +86,7 @@ class GPT(eqx.Module):
         _check_sizes(layers, heads, width, mlp)
         inputs = dim + (encoding != "interleaved")
         length = max_points if encoding == "joint" else 2 * max_points
-        read_in, positions, read_out, *blocks = _normals(
+        read_in, positions, read_out, *blocks = normals(
             key,
             (inputs, width),
             (length, width),
@@ -225,13 +224,6 @@ def _norms(*shape: int) -> Float[Array, "..."]:
     """Scale one and shift zero: (…, 2, width)."""
     *batch, width = shape
     return jnp.stack([jnp.ones((*batch, width)), jnp.zeros((*batch, width))], -2)
-
-
-def _normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
-    """Standard normals of these shapes in one draw, which compiles faster than many."""
-    ends = np.cumsum([np.prod(shape) for shape in shapes])
-    pieces = jnp.split(standard_normal(key, int(ends[-1])), ends[:-1])
-    return [p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True)]
 
 
 def _blocks(

@@ -1,17 +1,15 @@
 """One layer of linear self-attention that reads out the prediction at the query."""
 
-from math import prod
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
-from .._threefry import standard_normal
+from .._threefry import normals
 from ..prompts import Prompt
 from ._batch_last import LONGEST, add, gram_form
 
@@ -71,7 +69,7 @@ class LinearAttention(eqx.Module):
         shapes = [(heads, m, columns), (heads, v)]
         shapes += [(heads, m, e)] if factored else []
         shapes += [(heads, v, e)] if parametrization == "separate" else []
-        query, readout, *rest = _normals(key, shapes)
+        query, readout, *rest = normals(key, *shapes)
         return cls(
             query=init_scale * query,
             readout=init_scale * readout,
@@ -198,13 +196,6 @@ class LinearAttention(eqx.Module):
         d = self.dim
         a, q = self.effective()
         return (a[:, :d], a[:, d]), (q[:, :d], q[:, d])
-
-
-def _normals(key: Any, shapes: list[tuple[int, ...]]) -> list[Float[Array, "..."]]:
-    """Standard normals of these shapes from one draw, which compiles fastest."""
-    ends = np.cumsum([prod(shape) for shape in shapes])
-    pieces = jnp.split(standard_normal(key, int(ends[-1])), ends[:-1])
-    return [p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True)]
 
 
 def _gram_is_cheaper(n: int, d: int, heads: int) -> bool:

@@ -7,16 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
-from .._threefry import drawn, standard_normal
-
-
-def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:
-    """Independent standard normals of the given shapes.
-
-    One flat draw: on CPUs XLA generates that several times faster than the shapes and
-    for the consumers that fusion would choose.
-    """
-    return _cut(standard_normal(key, sum(map(prod, shapes))), shapes)
+from .._threefry import cut, drawn, normals as normals, standard_normal
 
 
 def with_first(
@@ -38,13 +29,4 @@ def with_first(
     factor = 3**0.5 * scale
     of = (lambda u: factor * u) if kind == "uniform" else lambda u: scale * jnp.sign(u)
     head = drawn(key, size, 0, of).reshape(first)
-    return [head, *_cut(standard_normal(key, size + rest, first=size), shapes)]
-
-
-def _cut(flat: Float[Array, " p"], shapes: Any) -> list[Float[Array, "..."]]:
-    parts, start = [], 0
-    for shape in shapes:
-        size = prod(shape)
-        parts.append(flat[start : start + size].reshape(shape))
-        start += size
-    return parts
+    return [head, *cut(standard_normal(key, size + rest, first=size), shapes)]

@@ -4,11 +4,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ...evaluation import plateau_times
 from ...training import TrainResult
 from .._recipe import Part, PartContext, Size
+from .._steps import steps_or_none
 from ._families import LABELS, PUBLISHED, family
 from ._plans import PLANS, Plan
 from ._training import train_sets
@@ -76,12 +75,7 @@ def _numbers(
         )
         found["families"][name] = {
             "curves": result.history[f"loss {name}"][runs],
-            "escape": _or_none(times.escape),
-            "completion": _or_none(times.completion),
+            "escape": steps_or_none(times.escape),
+            "completion": steps_or_none(times.completion),
         }
     return found
-
-
-def _or_none(times: np.ndarray) -> list[float | None]:
-    """NaN (never) as what JSON can hold."""
-    return [None if np.isnan(t) else float(t) for t in times]

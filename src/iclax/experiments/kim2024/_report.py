@@ -9,6 +9,7 @@ import numpy as np
 from ...evaluation import Interval, bootstrap, bootstrap_ratio
 from ...report import Figure, Section, Table, Verdict
 from .._recipe import Size
+from .._steps import reached_or_last
 from ._families import LABELS
 from ._plans import PLANS
 
@@ -43,7 +44,7 @@ def by_family(
 
 def times(numbers: Mapping[str, Any], name: str = "escape") -> np.ndarray:
     """Steps of all runs; one that had not come counts as the last step."""
-    return np.array([numbers["last"] if t is None else t for t in numbers[name]])
+    return reached_or_last(numbers[name], numbers["last"])
 
 
 def escape_ratio(numbers: Mapping[int, Mapping[str, Any]]) -> Interval | None:
@@ -205,8 +206,7 @@ def _ratio_table(joint: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Table:
                 f"with all {most}": str(bootstrap(times(found[most]))),
                 "ratio": "–"
                 if ratio is None
-                else f"{'≤ ' if alone else ''}{ratio.value:.2f} "
-                f"[{ratio.low:.2f}, {ratio.high:.2f}]",
+                else f"{'≤ ' if alone else ''}{ratio:.2f}",
                 "not escaped alone": f"{alone} of {len(found[1]['escape'])}",
                 "direction": _direction(ratio),
             }
@@ -245,9 +245,7 @@ def _verdicts(
     earlier = named.get("earlier", [])
     means = mean_times(joint)
     first, last = means[min(means)], means[max(means)]
-    told = ", ".join(
-        f"{k}: {v.value:.0f} [{v.low:.0f}, {v.high:.0f}]" for k, v in means.items()
-    )
+    told = ", ".join(f"{k}: {v:.0f}" for k, v in means.items())
     return [
         Verdict(
             "At least four families escape earlier with the others than alone",

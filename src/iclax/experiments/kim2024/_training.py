@@ -16,6 +16,7 @@ from ...models import GPT
 from ...prompts import Prompt
 from ...sampling import normals
 from ...training import Adam, TrainResult, logistic_loss, squared_error, train
+from .._decoder import plan_decoder
 from ._families import Family
 from ._plans import Plan
 
@@ -87,14 +88,7 @@ def point_losses(
 
 def decoder(plan: Plan, key: Any) -> GPT:
     """The decoder before training."""
-    return GPT.init(
-        plan.dim,
-        plan.num_points,
-        layers=plan.layers,
-        heads=plan.heads,
-        width=plan.width,
-        key=key,
-    )
+    return plan_decoder(plan, plan.num_points, key)
 
 
 def batch_loss(

@@ -14,7 +14,7 @@ import numpy as np
 
 from ... import theory
 from ...covariates import Gaussian
-from ...evaluation import Interval, bootstrap_ratio
+from ...evaluation import bootstrap_ratio
 from ...prompts import PromptDistribution
 from ...report import Figure, Section, Table, Verdict
 from ...tasks import LowRank
@@ -128,7 +128,7 @@ def _direction(
     return {
         "outcome": outcome,
         "ratio": (ratio.value, ratio.low, ratio.high),
-        "text": _ratio_text(ratio),
+        "text": f"{ratio:.2f}",
     }
 
 
@@ -137,10 +137,6 @@ def _never(found: Mapping[str, Any], optimizer: str) -> str:
         run["final"]["off"] for run in found["runs"] if run["optimizer"] == optimizer
     )
     return f"never (risk up to {worst / found['zero']['off']:.2f} of zero's)"
-
-
-def _ratio_text(ratio: Interval) -> str:
-    return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
 def section(found: Mapping[str, Any], size: Size) -> Section:

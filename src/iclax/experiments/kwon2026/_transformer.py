@@ -9,6 +9,7 @@ import numpy as np
 from ...evaluation import bootstrap, bootstrap_ratio
 from ...report import Figure, Section, Table, Verdict
 from .._recipe import Size
+from .._steps import reached_or_last
 from ._decoders import decoders
 
 
@@ -64,10 +65,7 @@ def angle_table(data: Mapping[str, Any]) -> Table:
         row: dict[str, Any] = {"training": union_label(name)}
         risks = np.array(union["angle_risks"])
         for j, angle in enumerate(data["angles"]):
-            found = bootstrap(risks[:, j])
-            row[f"{angle:g}°"] = (
-                f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
-            )
+            row[f"{angle:g}°"] = f"{bootstrap(risks[:, j]):.3f}"
         rows.append(row)
     caption = (
         "Risk (noiseless target, last tenth of training) by the angle of the test "
@@ -84,15 +82,9 @@ def plateau_table(data: Mapping[str, Any]) -> Table:
         for time in ("escape", "half_drop", "change_point"):
             values = _times(union, time)
             missing = sum(v is None for v in union[time])
-            found = bootstrap(values)
             sign = "≥ " if missing else ""
-            row[time.replace("_", " ")] = (
-                f"{sign}{found.value:.0f} [{found.low:.0f}, {found.high:.0f}]"
-            )
-        ratio = escape_ratio(data, name)
-        row["escape / one subspace"] = (
-            f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
-        )
+            row[time.replace("_", " ")] = f"{sign}{bootstrap(values):.0f}"
+        row["escape / one subspace"] = f"{escape_ratio(data, name):.2f}"
         rows.append(row)
     caption = (
         "Plateau of the training loss in steps: escape (mean of the last 100 below 0.8 "
@@ -111,8 +103,7 @@ def escape_ratio(data: Mapping[str, Any], name: str) -> Any:
 
 def _times(union: Mapping[str, Any], name: str) -> np.ndarray:
     """Times of all seeds; one that never came counts as the last step."""
-    last = union["last_step"]
-    return np.array([last if t is None else max(t, 1.0) for t in union[name]])
+    return np.maximum(reached_or_last(union[name], union["last_step"]), 1.0)
 
 
 def _distance_table(data: Mapping[str, Any]) -> Table:
@@ -124,8 +115,7 @@ def _distance_table(data: Mapping[str, Any]) -> Table:
             ("distance to Bayes", "distance 0"),
             ("distance to ridge", "distance 1"),
         ):
-            found = bootstrap(np.array(union["curves"][key])[:, -1])
-            row[label] = f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+            row[label] = f"{bootstrap(np.array(union['curves'][key])[:, -1]):.3f}"
         rows.append(row)
     caption = "At the end of training, on prompts of the own law."
     return Table(caption, list(rows[0]), rows)

@@ -19,6 +19,8 @@ from ...prompts import Prompt
 from ...sampling import normals
 from ...tasks import LowRank, TaskDistribution
 from ...training import Adam, Objective, TrainResult, train
+from .._decoder import plan_decoder
+from .._steps import steps_or_none
 from ._subspaces import stacked_tasks, subspace_between
 
 
@@ -130,14 +132,7 @@ def train_unions(
     known = _reference_values(plan, references, sets[0][1])
 
     def init(key: Any) -> GPT:
-        return GPT.init(
-            plan.dim,
-            plan.context_length + 1,
-            layers=plan.layers,
-            heads=plan.heads,
-            width=plan.width,
-            key=key,
-        )
+        return plan_decoder(plan, plan.context_length + 1, key)
 
     def loss(model: GPT, key: Any, hyper: Any) -> Any:
         inner = Chosen(inners, hyper["inner"])
@@ -244,14 +239,9 @@ def union_numbers(
                 ],
                 axis=1,
             ),
-            "escape": _or_none(plateau.escape),
-            "half_drop": _or_none(plateau.half_drop),
-            "change_point": _or_none(plateau.change_point),
+            "escape": steps_or_none(plateau.escape),
+            "half_drop": steps_or_none(plateau.half_drop),
+            "change_point": steps_or_none(plateau.change_point),
             "last_step": plan.steps,
         }
     return found
-
-
-def _or_none(times: np.ndarray) -> list[float | None]:
-    """NaN (never) as what JSON can hold."""
-    return [None if np.isnan(t) else float(t) for t in times]

@@ -38,19 +38,21 @@ def report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]:
                     "risks",
                     "Risk over d on tasks of the pool and on new tasks; bands "
                     "span the seeds.",
-                    partial(pool_risks, pools, mark),
+                    partial(pool_risks, pools, mark, _NAMES),
                 ),
                 Figure(
                     "distances",
                     "Mean squared distance of the transformer's predictions to those "
                     "of dMMSE and of ridge, over d; gray: the crossing on new tasks "
                     "with its interval.",
-                    partial(pool_distances, pools, mark),
+                    partial(pool_distances, pools, mark, _NAMES),
                 ),
                 Figure(
                     "paths",
                     "Risk along paths between two tasks of the pool.",
-                    partial(path_curves, {e: pools[e] for e in dict.fromkeys(shown)}),
+                    partial(
+                        path_curves, {e: pools[e] for e in dict.fromkeys(shown)}, _NAMES
+                    ),
                 ),
             ],
             _verdicts(pools, crossing, size),
@@ -144,8 +146,7 @@ def _distance_table(pools: Mapping[int, Sequence[Any]]) -> Table:
 
 
 def _mean(values: Sequence[float]) -> str:
-    found = bootstrap(values)
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{bootstrap(values):.3f}"
 
 
 def _closer(ratio: Interval) -> str:

@@ -17,6 +17,7 @@ from ...models import GPT
 from ...prompts import Prompt
 from ...sampling import normals
 from ...training import Adam, OneCycle, TrainResult, train
+from .._decoder import plan_decoder
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,7 @@ def draw_prompts(
 
 def decoder(plan: Plan, key: Any) -> GPT:
     """The decoder before training."""
-    return GPT.init(
-        plan.dim,
-        plan.num_points,
-        layers=plan.layers,
-        heads=plan.heads,
-        width=plan.width,
-        encoding="padded",
-        bias=False,
-        key=key,
-    )
+    return plan_decoder(plan, plan.num_points, key, encoding="padded", bias=False)
 
 
 def batch_loss(plan: Plan, model: GPT, key: Any, hyper: Any) -> Float[Array, ""]:
