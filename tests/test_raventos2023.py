@@ -11,7 +11,7 @@ import numpy as np
 
 from iclax.experiments.raventos2023._evaluation import measure, test_tasks as tasks_of
 from iclax.experiments.raventos2023._parts import PLANS
-from iclax.experiments.raventos2023._report import crossing_exponent
+from iclax.experiments.raventos2023._report import bulge, crossing_exponent
 from iclax.experiments.raventos2023._training import (
     batch_loss,
     decoder,
@@ -66,6 +66,19 @@ def test_ridge_is_at_no_distance_from_itself():
     squares = np.random.default_rng(0).exponential(2.0, 10**6)
     expected = [2.0, 2.0 - np.mean(squares / (squares + 0.25))]
     np.testing.assert_allclose(np.mean(errors, axis=0)[:2], expected, rtol=0.05)
+
+
+def test_between_two_tasks_dmmse_fails_and_ridge_does_not():
+    # Half-way between (2, 0) and (0, 2), where the posterior favors neither, their mean
+    # (1, 1) is 2 − 2^½ away from the truth (2^½, 2^½).
+    plan = replace(PLAN, pairs=1, path_points=3, path_prompts=4000)
+    pool = jnp.array([[2.0, 0.0], [0.0, 2.0]])
+    found = measure(plan, Known(Ridge(plan.noise_variance)), pool, jr.key(4))
+    (ridge,) = bulge([found], "ridge")
+    (dmmse,) = bulge([found], "dmmse")
+    np.testing.assert_allclose(ridge, 1.0, atol=0.05)
+    assert dmmse > 1.2
+    assert bulge([found], "transformer") == bulge([found], "ridge")
 
 
 def test_the_crossing_is_interpolated():

@@ -39,7 +39,7 @@ class Plan:
     rate: float = 3e-3
     seeds: int = 5
     test_prompts: int = 1024
-    pairs: int = 4
+    pairs: int = 16
     path_points: int = 9
     path_prompts: int = 64
 
