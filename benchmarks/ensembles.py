@@ -96,6 +96,7 @@ def run_exact(part: str) -> None:
     """Minimize an exact risk and check that the optimum was reached."""
     import jax.random as jr
     import numpy as np
+    import scipy.optimize  # noqa: F401, imported by minimize at its first call
 
     from iclax import theory
     from iclax.covariates import Gaussian

@@ -12,7 +12,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, Int, PyTree, UInt32
 
-from .._compile import compiler_options
+from .._compile import compiler_options, quick_options
 from ._plan import Plan
 from ._program import Program, Records, RunState
 
@@ -28,7 +28,7 @@ class Ensemble:
         self.plan, self._batch = plan, seed_batch
         self._mesh = None if devices is None else Mesh(np.array(devices), ("runs",))
         options = compiler_options()
-        self.start = jax.jit(self._start, compiler_options=options)
+        self.start = jax.jit(self._start, compiler_options=quick_options())
         self.advance = jax.jit(
             self._advance, donate_argnums=0, compiler_options=options
         )
