@@ -62,7 +62,7 @@ _Sums = tuple[Array, Array, Array]  # maximum, Σ e^(ℓ − max), Σ e^(ℓ −
 def _block_sums(
     at: Float[Array, "m d"],
     ys: Float[Array, " m"],
-    block: Float[Array, "d b"],
+    block: Float[Array, "b d"],
     start: Float[Array, " b"],
 ) -> _Sums:
     """The sums over one block of tasks at each of the m points."""
@@ -71,7 +71,7 @@ def _block_sums(
         log_likelihood: Array, example: tuple[Array, Array]
     ) -> tuple[Array, _Sums]:
         x, y = example
-        values = x @ block
+        values = x @ block.T
         top = jnp.max(log_likelihood)
         # A block may be all padding, or all infinitely unlikely.
         top = jnp.where(top > -jnp.inf, top, 0.0)
@@ -90,12 +90,12 @@ def _joined(one: _Sums, other: _Sums) -> _Sums:
 
 def _in_blocks(
     pool: Float[Array, "k d"],
-) -> tuple[Float[Array, "s d b"], Float[Array, "s b"]]:
-    """The pool as (blocks, d, block size), and log prior 0, or −∞ for padding."""
+) -> tuple[Float[Array, "s b d"], Float[Array, "s b"]]:
+    """The pool as (blocks, block size, d), and log prior 0, or −∞ for padding."""
     k, d = pool.shape
     size = min(_BLOCK, k)
     count = -(-k // size)
     padded = jnp.pad(pool, ((0, count * size - k), (0, 0)))
     real = jnp.arange(count * size) < k
     prior = jnp.where(real, 0.0, -jnp.inf).astype(pool.dtype)
-    return padded.reshape(count, size, d).transpose(0, 2, 1), prior.reshape(count, size)
+    return padded.reshape(count, size, d), prior.reshape(count, size)
