@@ -58,7 +58,7 @@ def plain_ticks(axis: Any, *ticks: float) -> None:
     from matplotlib.ticker import NullFormatter
 
     axis.set_minor_formatter(NullFormatter())
-    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks(ticks, [f"{tick:.12g}" for tick in ticks])
 
 
 def save(figure: Any, folder: Path, name: str) -> None:
