@@ -1,5 +1,8 @@
 """Reference predictors against other ways to compute them."""
 
+import subprocess
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +17,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from iclax import predictors as p
 from iclax._errors import AssumptionError, SettingError
 from iclax.covariates import Gaussian, Uniform
+from iclax.predictors._solve import psd_root, solve_and_log_det
 from iclax.prompts import Prompt, PromptDistribution
 from iclax.sampling import fresh_batch
 from iclax.tasks import GaussianProcess, Linear, LowRank, Mixture, ReluNeuron
@@ -251,3 +255,47 @@ def test_predictors_batch(getkey):
         found = jax.jit(jax.vmap(predictor))(batch)
         one = predictor(jax.tree.map(lambda leaf: leaf[1], batch))
         assert np.allclose(found[1], one, rtol=1e-10)
+
+
+def test_systems_of_any_order_of_pivots():
+    """Against NumPy, where the first pivots are 0, and through autodiff."""
+    rng = np.random.default_rng(3)
+    matrix, right = rng.normal(size=(5, 4, 4)), rng.normal(size=(5, 4))
+    matrix[:, 0, 0] = matrix[:, 1, 1] = 0.0
+    found, log_det = jax.vmap(solve_and_log_det)(
+        jnp.asarray(matrix), jnp.asarray(right)
+    )
+    expected = np.linalg.solve(matrix, right[..., None])[..., 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], rtol=1e-9)
+    slope = jax.grad(lambda a: solve_and_log_det(a, jnp.asarray(right[0]))[1])
+    inverse = np.linalg.inv(matrix[0]).T
+    np.testing.assert_allclose(slope(jnp.asarray(matrix[0])), inverse, rtol=1e-8)
+
+
+def test_leading_columns_of_a_root():
+    rng = np.random.default_rng(4)
+    a = rng.normal(size=(5, 5))
+    psd = a @ a.T
+    expected = np.linalg.cholesky(psd)
+    np.testing.assert_allclose(psd_root(jnp.asarray(psd), 5), expected, rtol=1e-9)
+    psd[-1, -1] = 0.0  # not positive definite as a whole
+    found = np.asarray(psd_root(jnp.asarray(psd), 4))
+    np.testing.assert_allclose(found[:, :4], expected[:, :4], rtol=1e-9)
+    assert not found[:, 4].any()
+
+
+def test_many_systems_side_by_side_do_not_wait_for_each_other():
+    """Two batches of LAPACK calls in one program hang XLA on two cores."""
+    code = """
+import jax, jax.numpy as jnp, jax.random as jr
+from iclax.predictors import Ridge
+from iclax.prompts import Prompt
+keys = jr.split(jr.key(0), 3)
+xs, ys = jr.normal(keys[0], (4096, 15, 8)), jr.normal(keys[1], (4096, 15))
+prompts = Prompt(xs, ys, xs[:, 0], ys[:, 0], ys[:, 0])
+both = lambda p: [Ridge(0.1)(p), Ridge(0.2)(p), Ridge(0.3)(p)]
+for _ in range(3):
+    jax.block_until_ready(jax.jit(jax.vmap(both))(prompts))
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)

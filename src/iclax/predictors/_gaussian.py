@@ -13,6 +13,7 @@ from .._errors import SettingError
 from ..prompts import Prompt
 from ._prefixes import points
 from ._recursion import filtered
+from ._solve import solve, solve_and_log_det
 
 
 class GaussianPosteriorMean(eqx.Module):
@@ -42,10 +43,10 @@ class GaussianPosteriorMean(eqx.Module):
         if n <= d:
             half = xs @ cov
             gram = half @ xs.T + variance * jnp.eye(n, dtype=xs.dtype)
-            fit = jax.scipy.linalg.solve(gram, residuals, assume_a="pos")
+            fit = solve(gram, residuals)
             return prompt.query @ mean + (half @ prompt.query) @ fit
         system = cov @ (xs.T @ xs) + variance * jnp.eye(d, dtype=xs.dtype)
-        fit = jnp.linalg.solve(system, cov @ (residuals @ xs))
+        fit = solve(system, cov @ (residuals @ xs))
         return prompt.query @ (mean + fit)
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
@@ -92,12 +93,10 @@ class MixturePosteriorMean(eqx.Module):
         variance, z = self.noise_std**2, prompt.xs @ factor
         residuals = prompt.ys - prompt.xs @ mean
         system = z.T @ z + variance * jnp.eye(z.shape[1], dtype=z.dtype)
-        root = jnp.linalg.cholesky(system)
-        xi = jax.scipy.linalg.cho_solve((root, True), residuals @ z)
+        xi, log_det = solve_and_log_det(system, residuals @ z)
         # yᵀ(ZZᵀ + σ²I)⁻¹y as a sum of squares: nothing cancels.
         left = residuals - z @ xi
         quadratic = (left @ left + variance * (xi @ xi)) / variance
-        log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(root)))
         return prompt.query @ (mean + factor @ xi), -0.5 * (quadratic + log_det)
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
 from ..prompts import Prompt
 from ._prefixes import points
+from ._solve import psd_root, solve
 
 
 class GaussianProcessPosterior(eqx.Module):
@@ -26,18 +26,19 @@ class GaussianProcessPosterior(eqx.Module):
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         gram = self._gram(prompt.xs)
         cross = self.kernel(prompt.query[None], prompt.xs)[0]
-        return cross @ jax.scipy.linalg.solve(gram, prompt.ys, assume_a="pos")
+        return cross @ solve(gram, prompt.ys)
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
         r"""See `prefixes`: from one Cholesky factor, $K_i = L_i L_i^T$ for every i.
 
         With $L z = y$, entry i is $\sum_{j<i} L_{ij} z_j$: the factor of all m points
-        holds that of every prefix.
+        holds that of every prefix. z is one more row of it, that of the labels.
         """
-        at = points(prompt)
-        root = jnp.linalg.cholesky(self._gram(at))
-        z = jax.scipy.linalg.solve_triangular(root[:-1, :-1], prompt.ys, lower=True)
-        return jnp.tril(root, -1)[:, :-1] @ z
+        at, n = points(prompt), len(prompt.ys)
+        bordered = jnp.pad(self._gram(at), (0, 1)).at[-1, :n].set(prompt.ys)
+        bordered = bordered.at[:n, -1].set(prompt.ys)
+        root = psd_root(bordered, n)
+        return jnp.tril(root[:-1, :n], -1) @ root[-1, :n]
 
     def _gram(self, at: Float[Array, "m d"]) -> Float[Array, "m m"]:
         return self.kernel(at, at) + self.noise_variance * jnp.eye(

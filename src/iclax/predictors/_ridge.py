@@ -11,6 +11,7 @@ from .._arrays import Array
 from ..prompts import Prompt
 from ._prefixes import points
 from ._recursion import filtered
+from ._solve import solve
 
 
 class Ridge(eqx.Module):
@@ -26,9 +27,9 @@ class Ridge(eqx.Module):
         n, d = xs.shape
         if n < d:  # the same by the n × n system (X Xᵀ + λI)
             gram = xs @ xs.T + self.strength * jnp.eye(n, dtype=xs.dtype)
-            return (xs @ prompt.query) @ _solve(gram, ys)
+            return (xs @ prompt.query) @ solve(gram, ys)
         gram = xs.T @ xs + self.strength * jnp.eye(d, dtype=xs.dtype)
-        return prompt.query @ _solve(gram, ys @ xs)
+        return prompt.query @ solve(gram, ys @ xs)
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
         """See `prefixes`: by rank-one updates."""
@@ -74,7 +75,3 @@ class LeastSquares(eqx.Module):
         start = (jnp.zeros_like(prompt.query), jnp.zeros_like(eye), eye)
         (w, _, _), guesses = jax.lax.scan(step, start, (prompt.xs, prompt.ys))
         return jnp.append(guesses, prompt.query @ w)
-
-
-def _solve(gram: Float[Array, "m m"], right: Float[Array, " m"]) -> Float[Array, " m"]:
-    return jax.scipy.linalg.solve(gram, right, assume_a="pos")
