@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._style import COLORS, MARKERS, grid, plain_ticks, style
+from ._style import COLORS, MARKERS, grid, plain_ticks, round_ticks, style
 
 
 def angle_curves(data: Mapping[str, Any]) -> Any:
@@ -54,10 +54,12 @@ def length_curves(data: Mapping[str, Any]) -> Any:
             trained = [np.mean(point["trained"]) for point in case["length"]]
             axis.plot(lengths, trained, "x", color="black", zorder=3)
         axis.plot([], [], "k--", lw=0.9, label="optimum for each length")
+        axis.plot([], [], "o", color="black", label="simulated (± s.e.)")
+        axis.plot([], [], "x", color="black", label="trained layers")
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_xticks(lengths, [f"{length:g}" for length in lengths])
-        axis.minorticks_off()
+        plain_ticks(axis.xaxis, *lengths)
+        round_ticks(axis.yaxis)
         axis.set_xlabel("prompt length at test time")
         axis.set_ylabel("risk (noiseless target)")
         axis.legend()
@@ -78,6 +80,7 @@ def adapter_curves(data: Mapping[str, Any]) -> Any:
             for values in zip(*case["trained"][1:], strict=True):
                 axis.plot(case["ranks"][1:], values, marker, color=color, alpha=0.6)
             axis.axhline(case["optimal_risk"], color="0.6", lw=0.8)
+        axis.plot([], [], "o", color="0.4", alpha=0.6, label="trained")
         axis.axvline(2 * data["rank"], color="0.4", ls=":", label="rank 2r")
         axis.set_xlabel("adapter rank q")
         axis.set_ylabel("risk on the new subspace")
@@ -125,12 +128,14 @@ def ratio_forest(rows: list[dict[str, Any]]) -> Any:
     with style():
         figure, (axis,) = grid(1, width=5.6, height=0.17 * len(rows) + 1.2)
         colors = {"flow": COLORS[6], "gd": COLORS[0], "adam": COLORS[1]}
+        names = {"flow": "flow", "gd": "GD", "adam": "Adam"}
         for i, row in enumerate(rows):
             value, low, high = row["ratio"]
             axis.plot([low, high], [i, i], color=colors[row["optimizer"]])
             axis.plot(value, i, "o", color=colors[row["optimizer"]])
         labels = [
-            f"{r['parametrization']}, {r['objective']}, {r['optimizer']}" for r in rows
+            f"{r['parametrization']}, {r['objective']}, {names[r['optimizer']]}"
+            for r in rows
         ]
         axis.set_yticks(range(len(rows)), labels, fontsize=7)
         axis.axvline(1.0, color="0.4", ls=":")
@@ -222,6 +227,7 @@ def decoder_distances(data: Mapping[str, Any]) -> Any:
                     lw=0,
                 )
             axis.set_yscale("log")
+            round_ticks(axis.yaxis)
             axis.set_title(_union_label(name))
             axis.set_xlabel("training step")
         axes[0].set_ylabel("mean squared distance")

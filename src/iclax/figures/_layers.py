@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._style import COLORS, grid, style
+from ._style import COLORS, grid, plain_ticks, round_ticks, style
 
 
 def preconditioners(cases: Mapping[str, dict[str, Any]]) -> Any:
@@ -76,6 +76,7 @@ def loss_curves(cases: Mapping[str, dict[str, Any]]) -> Any:
             axis.set_yscale("log")
             top = 1.6 * claim["zero_risk"]
             axis.set_ylim(0.8 * claim["layer_risk"], top)
+            round_ticks(axis.yaxis)
             axis.set_title(case["label"])
             axis.set_xlabel("training step")
             axis.set_ylabel("risk (noiseless target)")
@@ -114,8 +115,7 @@ def context_curves(cases: Mapping[str, dict[str, Any]]) -> Any:
             )
             axis.axvline(case["context"]["trained_at"], color="0.6", lw=0.8)
             axis.set_xscale("log")
-            axis.set_xticks(lengths, [str(length) for length in lengths])
-            axis.minorticks_off()
+            plain_ticks(axis.xaxis, *lengths)
             axis.set_title(case["label"])
             axis.set_xlabel("context length n at test time")
             axis.set_ylabel("risk (noiseless target)")

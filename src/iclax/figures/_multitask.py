@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._style import COLORS, MARKERS, grid, plain_ticks, style
+from ._style import COLORS, MARKERS, grid, round_ticks, style
 
 
 def escape_curves(families: Mapping[str, Any], labels: Mapping[str, str]) -> Any:
@@ -37,20 +37,11 @@ def escape_curves(families: Mapping[str, Any], labels: Mapping[str, str]) -> Any
         axis.set_yscale("log")
         axis.set_xticks(counts, [str(k) for k in counts])
         axis.minorticks_off()
-        low, high = axis.get_ylim()
-        plain_ticks(axis.yaxis, *_round_numbers(low, high))
+        round_ticks(axis.yaxis)
         axis.set_xlabel("families trained together")
         axis.set_ylabel("escape step")
         figure.legend(loc="outside right upper")
         return figure
-
-
-def _round_numbers(low: float, high: float) -> list[float]:
-    """Numbers between, for a logarithmic axis: more of them where it is short."""
-    mantissas = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
-    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
-    numbers = [m * 10.0**e for e in range(first, last + 1) for m in mantissas]
-    return [number for number in numbers if low < number < high]
 
 
 def family_losses(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._style import COLORS, MARKERS, grid, style
+from ._style import COLORS, MARKERS, grid, round_ticks, style
 
 _LAWS = {"pretraining": "tasks of the pool", "new": "new tasks"}
 
@@ -65,6 +65,7 @@ def _panels(
                 axis.axvspan(crossing["low"], crossing["high"], color="0.8", lw=0)
                 axis.axvline(crossing["value"], color="0.4", ls=":", lw=1.0)
             axis.set_yscale("log")
+            round_ticks(axis.yaxis)
             axis.set_xticks(exponents, [f"$2^{{{e}}}$" for e in exponents])
             axis.set_title(title)
             axis.set_xlabel("pre-training tasks")

@@ -61,6 +61,17 @@ def plain_ticks(axis: Any, *ticks: float) -> None:
     axis.set_ticks(ticks, [f"{tick:.12g}" for tick in ticks])
 
 
+def round_ticks(axis: Any) -> None:
+    """Round numbers on a logarithmic axis, more of them where it is short."""
+    import numpy as np
+
+    low, high = sorted(axis.get_view_interval())
+    mantissas = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    numbers = [m * 10.0**e for e in decades for m in mantissas]
+    plain_ticks(axis, *[number for number in numbers if low < number < high])
+
+
 def save(figure: Any, folder: Path, name: str) -> None:
     """Write `name`.png and `name`.pdf into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
