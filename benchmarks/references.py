@@ -1,6 +1,7 @@
 """Reference predictors at every point of many prompts."""
 
 import time
+from functools import partial
 from typing import Any
 
 import jax
@@ -70,10 +71,17 @@ def ridge(repeats: int, quick: bool) -> list[Row]:
     count = 64 if quick else 4096
     data = prompts(count)
 
-    def anew(predictor: Any, prompt: Any) -> Any:
+    def asked(predictor: Any, i: int, prompt: Any) -> Any:
+        """The prediction at point i from those before it."""
         at = points(prompt)
-        cut = lambda i: prompt._replace(xs=at[:i], ys=prompt.ys[:i], query=at[i])
-        return jnp.stack([predictor(cut(i)) for i in range(1, N + 1)])
+        return predictor(prompt._replace(xs=at[:i], ys=prompt.ys[:i], query=at[i]))
+
+    def anew(predictor: Any) -> Any:
+        # One after the other: XLA may hang on many singular value decompositions.
+        calls = [
+            jax.jit(jax.vmap(partial(asked, predictor, i))) for i in range(1, N + 1)
+        ]
+        return lambda data: [jax.block_until_ready(call(data)) for call in calls]
 
     rows = []
     for name, predictor in (("ridge", Ridge(0.25)), ("least squares", LeastSquares())):
@@ -82,8 +90,10 @@ def ridge(repeats: int, quick: bool) -> list[Row]:
                 lambda prompt: prefixes(p, prompt), data, batch_size=256
             )
         )
-        theirs = jax.jit(jax.vmap(lambda prompt, p=predictor: anew(p, prompt)))
-        calls = {"ours": (wait(ours, data), 1), "anew": (wait(theirs, data), 1)}
+        calls = {
+            "ours": (wait(ours, data), 1),
+            "anew": (wait(anew(predictor), data), 1),
+        }
         found = in_turn(calls, repeats)
         case = f"{name}, {count} prompts × 16"
         rows.append(Row(case, found["ours"], "each prefix anew, JAX", found["anew"]))

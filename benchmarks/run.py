@@ -1,21 +1,22 @@
 """Run the benchmarks and write their table: python benchmarks/run.py --help"""
 
 import argparse
+import multiprocessing
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+LIMIT = 900.0  # seconds for a case
 
 
 def main() -> None:
     import timing
+    from cases import CASES
 
     asked = arguments()
-    timing.PEERS = timing.PEERS and not asked.no_peers
-    # After the line above, which these modules read.
-    from cases import CASES
 
     for name in set(asked.only) - set(CASES):
         raise SystemExit(f"no case {name}; there are {', '.join(CASES)}")
@@ -23,13 +24,39 @@ def main() -> None:
     repeats, rows = 1 if asked.quick else asked.repeats, []
     facts = timing.machine() | timing.floor(repeats)
     for name in asked.only or CASES:
-        found = CASES[name](repeats, asked.quick)
+        found = apart(name, repeats, asked.quick, asked.no_peers)
         print(timing.table(found), "\n", flush=True)
         rows += found
         facts["load average after"] = os.getloadavg()[0]
         # After every case: a run that is cut short keeps what it measured.
         timing.write(asked.out, label, facts, rows)
     print(*(f"{key}: {value}" for key, value in facts.items()), sep="\n")
+
+
+def apart(*case: Any) -> list[Any]:
+    """The rows of a case, from a process of its own.
+
+    So no case slows the next, and one that hangs is started once more: XLA's CPU
+    backend was seen to wait forever for a task that it had lost.
+    """
+    for _ in range(2):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            try:
+                return pool.apply_async(run_case, case).get(LIMIT)
+            except multiprocessing.TimeoutError:
+                print(f"{case[0]} has not ended after {LIMIT:g} s", file=sys.stderr)
+    raise SystemExit(f"{case[0]} did not end twice")
+
+
+def run_case(name: str, repeats: int, quick: bool, no_peers: bool) -> list[Any]:
+    """The rows of a case."""
+    import timing
+
+    timing.PEERS = timing.PEERS and not no_peers
+    # After the line above, which these modules read.
+    from cases import CASES
+
+    return CASES[name](repeats, quick)
 
 
 def arguments() -> argparse.Namespace:
