@@ -164,7 +164,7 @@ def _path_table(pools: Mapping[int, Sequence[Any]]) -> Table:
 
 
 def _half_way(ratio: Interval) -> str:
-    return "fails" if ratio.low > 1 else "gains" if ratio.high < 1 else "not decided"
+    return "fails" if ratio.low > 1 else "gains" if ratio.high < 1 else "neither"
 
 
 def _mean(values: Sequence[float]) -> str:
