@@ -53,7 +53,7 @@ def grid(count: int, width: float = 2.6, height: float = 2.3, columns: int = 4) 
     return figure, list(axes[:count])
 
 
-def plain_ticks(axis: Any, *ticks: float) -> None:
+def plain_ticks(axis: Any, *ticks: float | int) -> None:
     """Numbers on the x axis or y axis (`axes.xaxis`) as they are, not as powers."""
     from matplotlib.ticker import NullFormatter
 
