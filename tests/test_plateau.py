@@ -120,6 +120,18 @@ def test_segmentation_is_optimal():
         assert segments(values).tolist() == [0, *min(ways, key=total)]
 
 
+def test_an_interval_is_on_a_side_only_as_a_whole():
+    logs = bootstrap([0.1, 0.2, 0.3])
+    ratio = logs.map(np.exp)
+    assert (ratio.low, ratio.high, ratio.count) == (
+        np.exp(logs.low),
+        np.exp(logs.high),
+        3,
+    )
+    sides = [ratio.side(of, "below", "above") for of in (1.0, ratio.value, 1.5)]
+    assert sides == ["above", "not decided", "below"]
+
+
 def test_bootstrap_agrees_with_the_normal_interval():
     values = np.random.default_rng(2).normal(5.0, 2.0, 400)
     found = bootstrap(values)

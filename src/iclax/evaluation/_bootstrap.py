@@ -1,7 +1,7 @@
 """Uncertainty over a handful of runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,17 @@ class Interval:
         """All three numbers in one format, such as `f"{interval:.2f}"`."""
         sign, spec = "≥ " if self.censored else "", spec or ".4g"
         return f"{sign}{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def side(
+        self, of: float, below: str, above: str, within: str = "not decided"
+    ) -> str:
+        """On which side of a number all of the interval is."""
+        return below if self.high < of else above if self.low > of else within
+
+    def map(self, increasing: Callable[[float], float]) -> "Interval":
+        """The interval of an increasing function of the statistic."""
+        value, low, high = map(increasing, (self.value, self.low, self.high))
+        return replace(self, value=float(value), low=float(low), high=float(high))
 
 
 def bootstrap(

@@ -1,6 +1,7 @@
 """One look for every figure: color-blind-safe, readable in print."""
 
 from contextlib import contextmanager
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,9 @@ def plain_ticks(axis: Any, *ticks: float | int) -> None:
 
 def round_ticks(axis: Any) -> None:
     """Round numbers on a logarithmic axis, more of them where it is short."""
-    import numpy as np
-
     low, high = sorted(axis.get_view_interval())
     mantissas = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
     numbers = [m * 10.0**e for e in decades for m in mantissas]
     plain_ticks(axis, *[number for number in numbers if low < number < high])
 

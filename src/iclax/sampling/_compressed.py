@@ -15,11 +15,11 @@ from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import AssumptionError
+from .._threefry import normals
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
 from ..tasks import weight_law
 from ._chi import chi_from_normal
 from ._fresh import is_noisy
-from ._normals import normals
 from ._weights import (
     can_draw_weights,
     draw_weights,

@@ -11,9 +11,10 @@ from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
+from .._threefry import normals
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
 from ..tasks import weight_law
-from ._normals import normals, with_first
+from ._normals import with_first
 from ._weights import (
     gaussian_root,
     inner,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
-from .._threefry import cut, drawn, normals as normals, standard_normal
+from .._threefry import cut, drawn, normals, standard_normal
 
 
 def with_first(

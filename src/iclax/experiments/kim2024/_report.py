@@ -221,7 +221,7 @@ def _ratio_table(joint: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Table:
 def _direction(ratio: Interval | None) -> str:
     if ratio is None:
         return "not escaped together"
-    return "earlier" if ratio.high < 1 else "later" if ratio.low > 1 else "not decided"
+    return ratio.side(1.0, "earlier", "later")
 
 
 def _verdicts(
@@ -272,6 +272,5 @@ def mean_times(
         logs = [np.log(times(numbers[k])) for numbers in joint.values()]
         runs = min(map(len, logs))
         means = bootstrap(np.mean([log[:runs] for log in logs], axis=0))
-        low, value, high = np.exp([means.low, means.value, means.high])
-        found[k] = Interval(float(value), float(low), float(high), runs)
+        found[k] = means.map(np.exp)
     return found

@@ -124,9 +124,8 @@ def _direction(
             "text": f"0 (≤ {bound:.2f})",
         }
     ratio = bootstrap_ratio(union, one)
-    outcome = "longer" if ratio.low > 1 else "shorter" if ratio.high < 1 else "unclear"
     return {
-        "outcome": outcome,
+        "outcome": ratio.side(1.0, "shorter", "longer", "unclear"),
         "ratio": (ratio.value, ratio.low, ratio.high),
         "text": f"{ratio:.2f}",
     }

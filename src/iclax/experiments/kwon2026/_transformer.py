@@ -139,9 +139,7 @@ def union_verdicts(data: Mapping[str, Any], what: str, size: Size) -> list[Verdi
     union = bootstrap(_rise(many))
     share = bootstrap(_rise(one) - _rise(many))
     ratio = escape_ratio(data, name)
-    direction = (
-        "longer" if ratio.low > 1 else "shorter" if ratio.high < 1 else "not decided"
-    )
+    direction = ratio.side(1.0, "shorter", "longer")
     censored = sum(t is None for u in (one, many) for t in u["escape"])
     return [
         Verdict(

@@ -123,7 +123,6 @@ def _distance_table(pools: Mapping[int, Sequence[Any]]) -> Table:
     rows = []
     for e, runs in pools.items():
         ratio = bootstrap(log_ratios(runs))
-        value, low, high = np.exp([ratio.value, ratio.low, ratio.high])
         rows.append(
             {
                 "tasks": f"2^{e}",
@@ -134,7 +133,7 @@ def _distance_table(pools: Mapping[int, Sequence[Any]]) -> Table:
                     for law in ("pretraining", "new")
                     for name in ("dmmse", "ridge")
                 },
-                "dMMSE / ridge, new": f"{value:.2f} [{low:.2f}, {high:.2f}]",
+                "dMMSE / ridge, new": f"{ratio.map(np.exp):.2f}",
                 "closer to": _closer(ratio),
             }
         )
@@ -153,7 +152,9 @@ def _path_table(pools: Mapping[int, Sequence[Any]]) -> Table:
             {
                 "tasks": f"2^{e}",
                 **{_NAMES[name]: f"{one:.2f}" for name, one in found.items()},
-                "half-way the transformer": _half_way(found["transformer"]),
+                "half-way the transformer": found["transformer"].side(
+                    1.0, "gains", "fails", "neither"
+                ),
             }
         )
     caption = (
@@ -163,16 +164,12 @@ def _path_table(pools: Mapping[int, Sequence[Any]]) -> Table:
     return Table(caption, list(rows[0]), rows)
 
 
-def _half_way(ratio: Interval) -> str:
-    return "fails" if ratio.low > 1 else "gains" if ratio.high < 1 else "neither"
-
-
 def _mean(values: Sequence[float]) -> str:
     return f"{bootstrap(values):.3f}"
 
 
 def _closer(ratio: Interval) -> str:
-    return "dMMSE" if ratio.high < 0 else "ridge" if ratio.low > 0 else "not decided"
+    return ratio.side(0.0, "dMMSE", "ridge")
 
 
 def _verdicts(
