@@ -273,25 +273,43 @@ saved = train(init, loss, devices=jax.devices(), folder=sys.argv[1], **options)
 again = train(init, loss, devices=jax.devices(), folder=sys.argv[1], **options)
 assert np.array_equal(saved.model["w"], four.model["w"])
 assert np.array_equal(again.model["w"], four.model["w"])
+
+# Three runs, which four devices cannot share: they share eight micro-batches.
+options |= dict(seeds=range(3), accumulate=8,
+                hyper={"learning_rate": np.linspace(0.01, 0.1, 3)})
+one = train(init, loss, **options)
+four = train(init, loss, devices=jax.devices(), **options)
+assert len(four.model["w"].sharding.device_set) == 4
+np.testing.assert_allclose(four.model["w"], one.model["w"], rtol=1e-5)
+for name in one.history:
+    np.testing.assert_allclose(four.history[name], one.history[name], rtol=1e-5)
+saved = train(init, loss, devices=jax.devices(), folder=sys.argv[2], **options)
+again = train(init, loss, devices=jax.devices(), folder=sys.argv[2], **options)
+assert np.array_equal(saved.model["w"], four.model["w"])
+assert np.array_equal(again.model["w"], four.model["w"])
 """
 
 
-def test_runs_are_shared_out_over_devices(tmp_path):
+def test_runs_or_micro_batches_are_shared_out_over_devices(tmp_path):
     flags = "--xla_force_host_platform_device_count=4 " + os.environ["XLA_FLAGS"]
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", DEVICES, str(tmp_path)],
+        [sys.executable, "-W", "error", "-c", DEVICES, tmp_path / "a", tmp_path / "b"],
         env=os.environ | {"PYTHONPATH": SRC, "XLA_FLAGS": flags},
         check=True,
     )
 
 
-def test_runs_that_devices_cannot_share_are_refused():
-    with pytest.raises(SettingError, match="divides the 3 runs"):
+@pytest.mark.parametrize(
+    ("accumulate", "said"), [(1, "3 runs, or accumulate"), (5, "the 5 micro-batches")]
+)
+def test_what_devices_cannot_share_is_refused(accumulate, said):
+    with pytest.raises(SettingError, match=said):
         train(
             init,
             loss,
             steps=1,
             seeds=[0, 1, 2],
             optimizer=SGD(),
+            accumulate=accumulate,
             devices=jax.devices() * 2,
         )

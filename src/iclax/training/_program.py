@@ -47,11 +47,21 @@ def run_key(seed: Int[Array, ""]) -> Key[Array, ""]:
     return jr.key(seed)
 
 
-class Program:
-    """One run of a plan: `start` makes its state, `advance` takes it on."""
+class Shares(NamedTuple):
+    """Devices that share the micro-batches of each step: their mesh axis and number."""
 
-    def __init__(self, plan: Plan, hyper: dict[str, Any]):
-        self._plan = plan
+    axis: str
+    count: int
+
+
+class Program:
+    """One run of a plan: `start` makes its state, `advance` takes it on.
+
+    With `shares`, every device has the whole state and its part of the micro-batches.
+    """
+
+    def __init__(self, plan: Plan, hyper: dict[str, Any], shares: Shares | None = None):
+        self._plan, self._shares = plan, shares
         model = eqx.filter_eval_shape(self._model, jr.key(0), hyper)
         # Functions and other leaves that are not arrays are the same in every run.
         self._static = eqx.filter(model, _is_array, inverse=True)
@@ -127,7 +137,9 @@ class Program:
     def _step(self, step: Int[Array, ""], state: RunState, data: PyTree) -> RunState:
         plan = self._plan
         objective, parts = self._objective(step, state, data)
-        value, gradient = mean_value_and_grad(parts, state.weights, plan.accumulate)
+        value, gradient = mean_value_and_grad(
+            parts, state.weights, plan.accumulate, self._shares
+        )
         updates, optimizer = plan.transformation(state.hyper).update(
             gradient,
             state.optimizer,
@@ -204,8 +216,12 @@ def mean_value_and_grad(
     parts: Callable[[PyTree, Int[Array, ""]], Float[Array, ""]],
     weights: PyTree,
     number: int,
+    shares: Shares | None = None,
 ) -> tuple[Float[Array, ""], PyTree]:
-    """The mean over micro-batches of value and gradient, one micro-batch at a time."""
+    """The mean over micro-batches of value and gradient, one micro-batch at a time.
+
+    With `shares`, each device takes number/count of them, in order, and all add up.
+    """
     both = jax.value_and_grad(parts)
     if number == 1:
         return both(weights, jnp.zeros((), jnp.int32))
@@ -215,7 +231,13 @@ def mean_value_and_grad(
 
     shapes = jax.eval_shape(both, weights, jnp.zeros((), jnp.int32))
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    total = lax.fori_loop(0, number, add, zero)
+    if shares is None:
+        total = lax.fori_loop(0, number, add, zero)
+    else:
+        own = number // shares.count
+        first = lax.axis_index(shares.axis) * own
+        total = lax.fori_loop(first, first + own, add, zero)
+        total = lax.psum(total, shares.axis)
     return jax.tree.map(lambda leaf: leaf / number, total)
 
 

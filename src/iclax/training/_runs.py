@@ -14,19 +14,22 @@ from jaxtyping import Array, Int, PyTree, UInt32
 
 from .._compile import compiler_options, quick_options
 from ._plan import Plan
-from ._program import Program, Records, RunState
+from ._program import Program, Records, RunState, Shares
+
+_AXIS = "devices"
 
 
 class Ensemble:
     """A plan for many runs; each method takes and returns a leading axis of runs.
 
-    `seed_batch` runs are computed at a time (all by default), and with several
-    `devices` each has an equal share of the runs.
+    `seed_batch` runs are computed at a time (all by default). With several `devices`
+    each has an equal share of the runs, or, where they do not divide the runs, an equal
+    share of the micro-batches of every run.
     """
 
     def __init__(self, plan: Plan, seed_batch: int | None, devices: tuple | None):
         self.plan, self._batch = plan, seed_batch
-        self._mesh = None if devices is None else Mesh(np.array(devices), ("runs",))
+        self._mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
         options = compiler_options()
         self.start = jax.jit(self._start, compiler_options=quick_options())
         self.advance = jax.jit(
@@ -36,7 +39,7 @@ class Ensemble:
     def _start(
         self, seeds: UInt32[Array, " runs"], hyper: dict[str, Array]
     ) -> RunState:
-        program = self._program(hyper)
+        program = self._program(hyper, len(seeds))
         start = lambda run, shared: program.start(jr.key(run[0]), run[1])
         return self._over_runs(start, (seeds, hyper), ())
 
@@ -47,7 +50,7 @@ class Ensemble:
         start: Int[Array, ""],
         end: Int[Array, ""],
     ) -> tuple[RunState, Records]:
-        program = self._program(states.hyper)
+        program = self._program(states.hyper, len(states.active))
         advance = lambda state, shared: program.advance(state, *shared)
         states, records = self._over_runs(advance, states, (data, start, end))
         # Every run records at the same steps.
@@ -66,10 +69,13 @@ class Ensemble:
 
     def models(self, states: RunState, weights: PyTree) -> PyTree:
         """The stacked models with these stacked weights."""
-        return self._program(states.hyper).model(states, weights)
+        return self._program(states.hyper, 1).model(states, weights)
 
-    def _program(self, hyper: dict[str, Array]) -> Program:
-        return Program(self.plan, {name: values[0] for name, values in hyper.items()})
+    def _program(self, hyper: dict[str, Array], runs: int) -> Program:
+        one = {name: values[0] for name, values in hyper.items()}
+        if self._mesh is None or self._by_run(runs):
+            return Program(self.plan, one)
+        return Program(self.plan, one, Shares(_AXIS, self._mesh.size))
 
     def _over_runs(
         self, function: Callable[[Any, Any], Any], runs: PyTree, shared: PyTree
@@ -87,20 +93,27 @@ class Ensemble:
 
         if self._mesh is None:
             return local(runs, shared)
-        by_run = P("runs")
+        spec = self._spec(len(jax.tree.leaves(runs)[0]))
         return jax.shard_map(
             local,
             mesh=self._mesh,
-            in_specs=(by_run, P()),
-            out_specs=by_run,
+            in_specs=(spec, P()),
+            out_specs=spec,
             check_vma=False,
         )(runs, shared)
+
+    def _by_run(self, runs: int) -> bool:
+        return runs % self._mesh.size == 0
+
+    def _spec(self, runs: int) -> P:
+        return P(_AXIS) if self._by_run(runs) else P()
 
     def place(self, states: RunState) -> RunState:
         """The states on the devices that own them."""
         if self._mesh is None:
             return states
-        return jax.device_put(states, NamedSharding(self._mesh, P("runs")))
+        spec = self._spec(len(states.active))
+        return jax.device_put(states, NamedSharding(self._mesh, spec))
 
 
 _cached = lru_cache(maxsize=32)(Ensemble)

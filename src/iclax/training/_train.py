@@ -64,7 +64,8 @@ def train(
     `fold_in(fold_in(k, t), i)` where there are several. `matmul_precision` is
     "float32", "tensorfloat32" or "bfloat16" (sums in float32), for devices that have
     them. `seed_batch` runs are computed at a time (all by default), and an equal share
-    of the runs on each of `devices`.
+    of the runs on each of `devices`; devices that do not divide the runs share the
+    `accumulate` micro-batches of each step instead.
 
     With a `folder`, everything is saved there every `checkpoint_every` seconds and at
     the end; the same call goes on from what it finds and ends bit for bit as if it had
@@ -78,7 +79,9 @@ def train(
     """
     hyper = {name: jnp.asarray(values) for name, values in (hyper or {}).items()}
     counts = {"steps": steps, "record_every": record_every, "accumulate": accumulate}
-    _check(counts, seeds, hyper, on_divergence, seed_batch, devices)
+    _check(counts, seeds, hyper, on_divergence, seed_batch)
+    if devices is not None:
+        _check_devices(len(devices), len(seeds), accumulate)
     plan = Plan(
         init,
         loss,
@@ -114,7 +117,6 @@ def _check(
     hyper: Mapping[str, Any],
     on_divergence: str,
     seed_batch: int | None,
-    devices: Sequence[Any] | None,
 ) -> None:
     if seed_batch is not None:
         counts = {**counts, "seed_batch": seed_batch}
@@ -130,6 +132,13 @@ def _check(
             raise SettingError(f"hyper.{name}", found, allowed)
     if on_divergence not in ("raise", "keep"):
         raise SettingError("on_divergence", repr(on_divergence), "'raise' or 'keep'")
-    if devices is not None and len(seeds) % max(len(devices), 1):
-        allowed = f"a number that divides the {len(seeds)} runs"
-        raise SettingError("devices", f"{len(devices)}", allowed)
+
+
+def _check_devices(devices: int, runs: int, parts: int) -> None:
+    if devices < 1 or (runs % devices and parts % devices):
+        allowed = f"a number that divides the {runs} runs"
+        if parts > 1:
+            allowed += f", or the {parts} micro-batches of a step"
+        else:
+            allowed += ", or accumulate, the micro-batches of a step (now 1)"
+        raise SettingError("devices", f"{devices}", allowed)
