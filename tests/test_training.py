@@ -108,6 +108,23 @@ def test_divergence_is_reported_with_step_and_rate_and_keeps_the_last_good_weigh
     assert "step" in str(error) and "3" in str(error)
 
 
+@pytest.mark.parametrize("rates", [[1e-5, 3.0], [3.0, 1e-5]])
+def test_divergence_is_told_of_the_run_that_diverged(rates):
+    with pytest.raises(Diverged) as caught:
+        train(
+            init,
+            lambda model, key: jnp.sum(model["w"] ** 4),
+            steps=100,
+            seeds=[7, 8],
+            hyper={"learning_rate": rates},
+            optimizer=SGD(),
+        )
+    error, run = caught.value, rates.index(3.0)
+    assert (error.seed, error.learning_rate) == ([7, 8][run], 3.0)
+    assert error.step == error.result.ended[run] < 100
+    assert list(error.result.diverged) == [rate == 3.0 for rate in rates]
+
+
 def test_a_diverged_run_leaves_the_others_alone():
     options = dict(steps=30, record_every=10, optimizer=SGD())
     both = train(

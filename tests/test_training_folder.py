@@ -70,6 +70,28 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, whole, which):
     assert_same(resumed, whole)
 
 
+def test_an_interrupt_during_the_last_steps_still_interrupts(tmp_path, whole):
+    interrupt = At(40, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted) as caught:
+        train(init, loss, folder=tmp_path, progress=interrupt, **OPTIONS)
+    assert caught.value.step == 40 and (tmp_path / "weights.safetensors").exists()
+    assert_same(caught.value.result, whole)
+    assert_same(train(init, loss, folder=tmp_path, **OPTIONS), whole)
+
+
+def test_a_failing_display_loses_no_steps(tmp_path, whole):
+    def fail():
+        raise OSError("the display is gone")
+
+    with pytest.raises(OSError, match="display"):
+        train(init, loss, folder=tmp_path, progress=At(14, fail), **OPTIONS)
+    seen = []
+    watching = lambda step, total, metrics: seen.append(step)
+    resumed = train(init, loss, folder=tmp_path, progress=watching, **OPTIONS)
+    assert min(seen) > 14
+    assert_same(resumed, whole)
+
+
 def test_without_a_folder_an_interrupted_run_hands_back_what_it_has(whole):
     interrupt = At(14, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted) as caught:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ._errors import Diverged, Interrupted
-from ._history import History
+from ._history import History, Row
 from ._identity import identity
 from ._pace import Pace
 from ._plan import Plan
@@ -45,7 +45,7 @@ class Session:
             at = self._begin(store)
             stop = self._go_on(at, store)
             result = self._result(at)
-            if store is not None and not stop:
+            if store is not None and not self._unfinished(at):
                 store.finish(result.model)
         if self._must_raise(result.diverged):
             raise self._divergence(result)
@@ -77,20 +77,27 @@ class Session:
         signals = [signal.SIGINT] + [signal.SIGTERM] * (store is not None)
         with StopRequest(*signals) as request:
             while self._unfinished(at) and not request.asked:
-                self._advance(at, pace)
+                rows = self._advance(at, pace)
                 at.seconds = before + time.perf_counter() - began
+                try:
+                    self._report(rows, at.done)
+                except BaseException:  # no fault of somebody's display costs steps
+                    if store is not None:
+                        store.save(at)
+                    raise
                 if store is not None and self._unfinished(at):
                     store.offer(at)
             if store is not None and at.done > first:
                 store.save(at)
-        return request.asked and self._unfinished(at)
+        # Also one that came during the last steps: whoever asked wants no more of this.
+        return request.asked
 
     def _unfinished(self, at: Progressed) -> bool:
         if self._must_raise(np.asarray(at.states.diverged)):
             return False
         return at.done < self.plan.steps and bool(np.asarray(at.states.active).any())
 
-    def _advance(self, at: Progressed, pace: Pace) -> None:
+    def _advance(self, at: Progressed, pace: Pace) -> list[Row]:
         plan, start = self.plan, at.done
         end = pace.next_end(start, plan.steps, plan.record_every)
         states, records = self.runs.advance(
@@ -99,10 +106,19 @@ class Session:
         rows = at.history.extend(records, start, end)
         at.states, at.done = states, end
         pace.finished(end - start)
-        if not np.asarray(states.active).any():
-            at.history.cut(int(np.max(states.ended)))
-        if self.progress is not None:
-            _report(self.progress, rows, end, plan.steps)
+        if np.asarray(states.active).any():
+            return rows
+        last = int(np.max(states.ended))
+        at.history.cut(last)
+        return [row for row in rows if row[0] <= last]
+
+    def _report(self, rows: list[Row], done: int) -> None:
+        if self.progress is None:
+            return
+        for step, metrics in rows:
+            self.progress(step, self.plan.steps, metrics)
+        if not rows or rows[-1][0] < done:
+            self.progress(done, self.plan.steps, {})
 
     def _seeds(self) -> Any:
         return jnp.asarray(np.asarray(self.seeds, np.uint32))
@@ -117,23 +133,16 @@ class Session:
             at.history.steps(),
             at.history.columns(),
             np.asarray(self.seeds, np.int64),
-            np.asarray(states.ended),
+            np.minimum(states.ended, at.done),
             np.asarray(states.diverged),
             at.seconds,
             None if states.average is None else models(states, states.average),
         )
 
     def _divergence(self, result: TrainResult) -> Diverged:
-        steps = np.where(result.diverged, result.ended, np.iinfo(np.int64).max)
+        steps = np.where(result.diverged, result.ended, self.plan.steps + 1)
         run = int(np.argmin(steps))
         step = int(result.ended[run])
         own = {name: values[run] for name, values in self.hyper.items()}
         rate = self.plan.rate(step, own)
         return Diverged(step, int(result.seeds[run]), rate, result)
-
-
-def _report(progress: Progress, rows: list, done: int, steps: int) -> None:
-    for step, metrics in rows:
-        progress(step, steps, metrics)
-    if not rows or rows[-1][0] < done:
-        progress(done, steps, {})
