@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from .._compile import quick_options
+from ._captured import captured
 from ._errors import Diverged
 from ._result import TrainResult, is_array
 
@@ -43,7 +44,7 @@ def minimize(
     began = time.perf_counter()
     # Exact objectives are worth exact arithmetic; the context leaves the flag alone.
     with jax.enable_x64(True):
-        problem = _cached(init, objective)
+        problem = _cached(init, objective, captured(init, objective))
         paths = [problem.descend(seed, steps, tolerance, memory) for seed in seeds]
     ended = np.array([len(path.values) - 1 for path in paths])
     records = int(ended.max())
@@ -141,5 +142,7 @@ def _stack(models: list[PyTree]) -> PyTree:
 
 
 @lru_cache(maxsize=32)
-def _cached(init: Callable[..., PyTree], objective: Callable[..., Any]) -> _Problem:
+def _cached(
+    init: Callable[..., PyTree], objective: Callable[..., Any], reads: tuple
+) -> _Problem:
     return _Problem(init, objective)

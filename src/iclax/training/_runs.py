@@ -1,6 +1,7 @@
 """All runs of a training as one compiled program."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array, Int, PyTree, UInt32
 
 from .._compile import compiler_options, quick_options
+from ._captured import captured
 from ._plan import Plan
 from ._program import Program, Records, RunState, Shares
 
@@ -116,12 +118,20 @@ class Ensemble:
         return jax.device_put(states, NamedSharding(self._mesh, spec))
 
 
-_cached = lru_cache(maxsize=32)(Ensemble)
+@lru_cache(maxsize=32)
+def _cached(
+    plan: Plan, seed_batch: int | None, devices: tuple | None, reads: tuple
+) -> Ensemble:
+    return Ensemble(plan, seed_batch, devices)
 
 
 def ensemble(plan: Plan, seed_batch: int | None, devices: tuple | None) -> Ensemble:
-    """The ensemble of a plan: for equal plans the same, already compiled, one."""
+    """The ensemble of a plan: for equal plans the same, already compiled, one.
+
+    A function whose global variables or attributes changed is another function.
+    """
+    reads = captured(*(getattr(plan, field.name) for field in fields(plan)))
     try:
-        return _cached(plan, seed_batch, devices)
+        return _cached(plan, seed_batch, devices, reads)
     except TypeError:  # a function of the plan that cannot be hashed
         return Ensemble(plan, seed_batch, devices)
