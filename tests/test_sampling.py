@@ -279,3 +279,6 @@ def test_keys_of_another_generator_are_left_to_jax():
     key = jr.key(2, impl="rbg")
     assert np.array_equal(threefry.bits(key, 9), jr.bits(key, (9,), U32))
     assert threefry.fold_in(key, 3) == jr.fold_in(key, 3)
+    key = jr.key(2, impl="threefry2x32")
+    with jax.default_prng_impl("rbg"):
+        assert threefry.fold_in(key, 3) == jr.fold_in(key, 3)

@@ -8,7 +8,9 @@ import optax
 import pytest
 
 from iclax._errors import SettingError
-from iclax.training import SGD, Adam, Average, Diverged, Target, train
+from iclax.training import LBFGS, SGD, Adam, Average, Diverged, Target, train
+from iclax.training._checks import check_plan, whole, whole_seeds
+from iclax.training._plan import Plan
 
 TRUTH = jnp.array([1.0, -2.0, 0.5])
 
@@ -187,14 +189,102 @@ def test_averages_of_the_weights(average):
     [
         (dict(steps=0), "steps"),
         (dict(seeds=[]), "seeds"),
-        (dict(seeds=[-1]), "seeds"),
+        (dict(seeds=[-1]), "seeds[0]"),
+        (dict(steps=2**31), "steps"),
         (dict(record_every=0), "record_every"),
+        (dict(record_every=2**31), "record_every"),
         (dict(hyper={"learning_rate": [0.1, 0.2]}), "hyper.learning_rate"),
+        (dict(hyper={"learning_rates": [0.1]}), "hyper.learning_rates"),
+        (dict(hyper={"schedule": [0.1]}), "hyper.schedule"),
+        (dict(hyper={"memory": [5]}, optimizer=LBFGS()), "hyper.memory"),
+        (dict(hyper={"rate": [5]}, optimizer=optax.sgd(0.1)), "hyper.rate"),
         (dict(on_divergence="ignore"), "on_divergence"),
+        (dict(optimizer=Adam), "optimizer"),
+        (dict(optimizer="adam"), "optimizer"),
+        (dict(target=Target("losses", 0.5)), "target.name"),
+        (dict(diverged_above=float("nan")), "diverged_above"),
+        (dict(data={"xs": ["a"]}), "data['xs'][0]"),
+        (dict(trainable=lambda model: {"w": False}), "init"),
+        (dict(watch=lambda model: {"loss": 0.0}), "watch"),
+        (dict(watch=lambda model: {"step": 0.0}), "watch"),
+        (dict(watch=lambda model: {"state/w": 0.0}), "watch"),
+        (dict(watch=lambda model: {"w": model["w"]}), "watch"),
     ],
 )
-def test_wrong_sizes_are_refused_by_name(wrong, key):
+def test_wrong_options_are_refused_by_name(wrong, key):
     right = dict(steps=3, seeds=[0], optimizer=Adam())
     with pytest.raises(SettingError) as caught:
         train(init, loss, **(right | wrong))
     assert caught.value.key == key
+
+
+def test_what_is_no_whole_number_is_refused():
+    for wrong in (1.5, 0.0, "3", None, jnp.ones(2)):
+        with pytest.raises(SettingError, match="steps"):
+            whole("steps", wrong)
+    for wrong, key in ((3, "seeds"), ([0, 0.5], r"seeds\[1\]")):
+        with pytest.raises(SettingError, match=key):
+            whole_seeds(wrong)
+    assert whole_seeds(np.arange(3)) == [0, 1, 2] == whole_seeds(range(3))
+
+
+@pytest.mark.parametrize("name", ["average", "target"])
+def test_a_number_is_no_average_and_no_target(name):
+    plan = Plan(init, loss, SGD(), 1, 1)
+    check_plan(plan, {})
+    object.__setattr__(plan, name, 0.5)  # past the type checks of the tests
+    with pytest.raises(SettingError, match=name):
+        check_plan(plan, {})
+
+
+@pytest.mark.parametrize("kind", [int, complex])
+def test_only_real_floating_weights_learn(kind):
+    with pytest.raises(SettingError, match="init"):
+        train(
+            lambda key: jnp.ones(2, kind),
+            lambda model, key: jnp.sum(jnp.abs(model) ** 2),
+            steps=1,
+            optimizer=SGD(),
+        )
+
+
+def test_a_name_of_hyper_that_a_function_may_read_is_no_mistake():
+    scaled = lambda key, hyper: {"w": hyper["scale"] * jnp.ones(3)}
+    result = train(scaled, loss, steps=1, optimizer=SGD(0.0), hyper={"scale": [3.0]})
+    np.testing.assert_array_equal(result.model["w"], np.full((1, 3), 3.0))
+
+
+def test_a_random_optimizer_draws_anew_at_every_step():
+    noisy = optax.chain(optax.sgd(1.0), optax.add_noise(1.0, 0.0, key=0))
+    result = train(
+        lambda key: jnp.zeros(1),
+        lambda model, key: 0.0 * jnp.sum(model),
+        steps=4,
+        record_every=1,
+        optimizer=noisy,
+        watch=lambda model: {"w": model[0]},
+    )
+    expected, state, weights = [], noisy.init(jnp.zeros(1)), jnp.zeros(1)
+    for _ in range(4):
+        updates, state = noisy.update(jnp.zeros(1), state, weights)
+        weights = optax.apply_updates(weights, updates)
+        expected.append(weights[0])
+    np.testing.assert_allclose(result.history["w"][0], expected, rtol=1e-12)
+
+
+def test_a_default_of_the_loss_stays_where_there_are_no_data():
+    def loss(model, key, data=2.0, step=None):
+        return jnp.sum((model["w"] - data) ** 2)
+
+    for data, reached in ((None, 2.0), (5.0, 5.0)):
+        result = train(init, loss, steps=60, optimizer=SGD(0.2), data=data)
+        np.testing.assert_allclose(result.model["w"], reached, rtol=1e-6)
+
+
+def test_a_callable_that_cannot_be_hashed_can_be_a_loss():
+    class Loss(dict):
+        def __call__(self, model, key):
+            return jnp.sum((model["w"] - self["goal"]) ** 2)
+
+    result = train(init, Loss(goal=3.0), steps=60, optimizer=SGD(0.2))
+    np.testing.assert_allclose(result.model["w"], 3.0, rtol=1e-6)

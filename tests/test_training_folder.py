@@ -4,7 +4,9 @@ import errno
 import os
 import signal
 
+import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 from test_training import init, loss, watch
@@ -14,6 +16,7 @@ from iclax._errors import RunError
 from iclax._files import Lock
 from iclax._tensors import read_tensors
 from iclax.training import SGD, Adam, Diverged, Interrupted, Target, train
+from iclax.training._tree import from_arrays, to_arrays
 
 OPTIONS = dict(
     steps=40, seeds=[0, 1], optimizer=Adam(0.05), watch=watch, record_every=7
@@ -234,3 +237,11 @@ def test_metrics_can_be_read_while_the_run_goes_on(tmp_path, whole, monkeypatch)
         assert np.array_equal(columns["step"], whole.steps[:n])
         if n:
             assert np.array_equal(columns["risk"], whole.history["risk"][:, :n])
+
+
+def test_keys_of_any_generator_come_back():
+    tree = {"a": jr.key(3, impl="rbg"), "b": jr.split(jr.key(4), 3), "w": jnp.ones(2)}
+    back = from_arrays(to_arrays(tree), jax.eval_shape(lambda: tree))
+    for name in ("a", "b"):
+        assert back[name].dtype == tree[name].dtype
+        np.testing.assert_array_equal(jr.key_data(back[name]), jr.key_data(tree[name]))

@@ -51,7 +51,7 @@ def fold_in(key: Any, number: Any) -> Any:
         return jr.fold_in(key, number)
     words, data = jr.key_data(key), jnp.asarray(number).astype(jnp.uint32)
     mixed = _threefry(words[0], words[1], jnp.zeros_like(data), data)
-    return jr.wrap_key_data(jnp.stack(mixed))
+    return jr.wrap_key_data(jnp.stack(mixed), impl=jr.key_impl(key))
 
 
 def standard_normal(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:

@@ -105,8 +105,17 @@ class LBFGS:
         return 1.0
 
 
+def replaceable(optimizer: Any) -> frozenset[str] | None:
+    """The fields that `hyper` may replace; None for an optimizer not from here."""
+    if isinstance(optimizer, LBFGS):
+        return frozenset()
+    if isinstance(optimizer, (Adam, SGD)):
+        return frozenset(f.name for f in fields(optimizer)) - {"schedule", "nesterov"}
+    return None
+
+
 def _with(optimizer: Any, hyper: Mapping[str, Any]) -> Any:
-    own = {f.name for f in fields(optimizer)} - {"schedule", "nesterov"}
+    own = replaceable(optimizer) or frozenset()
     return replace(optimizer, **{k: v for k, v in hyper.items() if k in own})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import optax
 
 from ._average import Average
+from ._optimizers import replaceable
 from ._target import Target
 
 
@@ -50,6 +51,23 @@ class Plan:
             return None
         return float(self.optimizer.rate(step - 1, self.steps, hyper))
 
+    def hyper_names(self) -> frozenset[str] | None:
+        """The names of `hyper` that something reads; None where any may be read."""
+        readers = [f for f in (self.init, self.loss, self.watch) if f is not None]
+        if any("hyper" in names(function) for function in readers):
+            return None
+        if isinstance(self.optimizer, optax.GradientTransformation):
+            return frozenset()
+        return replaceable(self.optimizer)
+
+
+def names(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters of a function."""
+    try:
+        return _names(function)
+    except TypeError:  # a callable that cannot be hashed
+        return _names.__wrapped__(function)
+
 
 @cache
 def _names(function: Callable[..., Any]) -> frozenset[str]:
@@ -58,5 +76,5 @@ def _names(function: Callable[..., Any]) -> frozenset[str]:
 
 def call(function: Callable[..., Any], *args: Any, **offered: Any) -> Any:
     """Call with those of the offered keywords that the function names as parameters."""
-    wanted = _names(function)
+    wanted = names(function)
     return function(*args, **{k: v for k, v in offered.items() if k in wanted})

@@ -1,6 +1,6 @@
 """The compiled program: any number of steps of many runs, records included."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,8 +11,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from .._errors import SettingError
 from .._threefry import fold_in
 from ._plan import Plan, call
+from ._target import Target
 
 Objective = Callable[[PyTree], Float[Array, ""]]
 
@@ -170,7 +172,7 @@ class Program:
         """The loss of this step, and its micro-batches whose mean it is."""
         plan = self._plan
         key = fold_in(state.key, step)
-        offered: dict[str, Any] = {"hyper": state.hyper, "data": data, "step": step}
+        offered = self._offered(state, data, step)
         if plan.curriculum is not None:
             offered["stage"] = plan.curriculum(step)
 
@@ -187,6 +189,13 @@ class Program:
 
         return whole, part
 
+    def _offered(
+        self, state: RunState, data: PyTree, step: Int[Array, ""]
+    ) -> dict[str, Any]:
+        offered = {"hyper": state.hyper, "step": step}
+        # Where there are none, a default of the function's own stays.
+        return offered if data is None else offered | {"data": data}
+
     def _measure(
         self,
         state: RunState,
@@ -199,10 +208,11 @@ class Program:
         values = {"loss": state.loss_sum / count}
         if plan.watch is not None:
             model = self.model(state, state.weights)
-            watched = call(plan.watch, model, hyper=state.hyper, data=data, step=stop)
-            values |= {name: jnp.asarray(value) for name, value in watched.items()}
+            watched = call(plan.watch, model, **self._offered(state, data, stop))
+            values |= _checked(watched)
         reached = jnp.array(False)
         if plan.target is not None:
+            _check_target(plan.target, values)
             reached = state.active & (values[plan.target.name] <= plan.target.below)
         state = state._replace(
             loss_sum=jnp.zeros_like(state.loss_sum),
@@ -242,17 +252,43 @@ def mean_value_and_grad(
 
 
 def _trainable(plan: Plan, arrays: PyTree) -> PyTree:
-    floats = jax.tree.map(eqx.is_inexact_array, arrays)
-    if plan.trainable is None:
-        return floats
-    return jax.tree.map(lambda a, b: a and bool(b), floats, plan.trainable(arrays))
+    learns = jax.tree.map(eqx.is_inexact_array, arrays)
+    if plan.trainable is not None:
+        chosen = plan.trainable(arrays)
+        learns = jax.tree.map(lambda a, b: a and bool(b), learns, chosen)
+    learning = jax.tree.leaves(eqx.filter(arrays, learns))
+    if not learning:
+        allowed = "a model with floating-point arrays, some of them trainable"
+        raise SettingError("init", "a model of which nothing can learn", allowed)
+    if any(jnp.iscomplexobj(leaf) for leaf in learning):
+        allowed = "real ones: the real and the imaginary part, say"
+        raise SettingError("init", "complex weights", allowed)
+    return learns
+
+
+def _checked(watched: Mapping[str, Any]) -> dict[str, Float[Array, ""]]:
+    values = {name: jnp.asarray(value) for name, value in watched.items()}
+    for name, value in values.items():
+        if name in ("loss", "step") or name.startswith("state/"):
+            allowed = "other names: iclax records these itself"
+            raise SettingError("watch", f'the name "{name}"', allowed)
+        if value.shape:
+            found = f'shape {value.shape} of "{name}"'
+            raise SettingError("watch", found, "numbers, each under its own name")
+    return values
+
+
+def _check_target(target: Target, values: Mapping[str, Any]) -> None:
+    if target.name not in values:
+        allowed = " or ".join(f'"{name}"' for name in values)
+        raise SettingError("target.name", f'"{target.name}"', allowed)
 
 
 def _where(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
     def pick(a, b):
-        if jnp.issubdtype(b.dtype, jax.dtypes.prng_key):
-            return b
-        return jnp.where(condition, a.astype(b.dtype), b)
+        if not jnp.issubdtype(b.dtype, jax.dtypes.prng_key):
+            a = a.astype(b.dtype)
+        return jnp.where(condition, a, b)
 
     return jax.tree.map(pick, new, old)
 

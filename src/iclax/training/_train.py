@@ -4,11 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from .._errors import SettingError
 from ._average import Average
+from ._checks import (
+    as_arrays,
+    check_devices,
+    check_plan,
+    runs_of,
+    whole,
+    whole_seeds,
+)
 from ._plan import Plan
 from ._precision import product_precision
 from ._progress import Progress
@@ -52,8 +59,10 @@ def train(
 
     `optimizer` is an `Adam`, `SGD` or `LBFGS`, an optax transformation, or a function
     of the hyper-parameters that returns one. `hyper` holds one value per run under each
-    name. Functions get, beside their arguments, those of `hyper`, `data`, `stage` (the
-    value of `curriculum(t)`) and `step` that they name as parameters.
+    name; one named like a field of the optimizer replaces it. Functions get, beside
+    their arguments, what they name as parameters: `loss` of `hyper`, `data`, `step` and
+    `stage` (the value of `curriculum(t)`), `watch` of `hyper`, `data` and `step`,
+    `init` of `hyper`.
 
     `watch(model)` returns named scalars; it is evaluated inside the program every
     `record_every` steps. `data` is any pytree of arrays that all runs share.
@@ -77,11 +86,14 @@ def train(
     that do not fit together, and `RunError` for a folder that is in use, cannot be
     written, is damaged or belongs to another run.
     """
-    hyper = {name: jnp.asarray(values) for name, values in (hyper or {}).items()}
-    counts = {"steps": steps, "record_every": record_every, "accumulate": accumulate}
-    _check(counts, seeds, hyper, on_divergence, seed_batch)
+    steps, accumulate = whole("steps", steps), whole("accumulate", accumulate)
+    record_every, seeds = whole("record_every", record_every), whole_seeds(seeds)
+    if seed_batch is not None:
+        seed_batch = whole("seed_batch", seed_batch)
+    if on_divergence not in ("raise", "keep"):
+        raise SettingError("on_divergence", repr(on_divergence), "'raise' or 'keep'")
     if devices is not None:
-        _check_devices(len(devices), len(seeds), accumulate)
+        check_devices(devices, len(seeds), accumulate)
     plan = Plan(
         init,
         loss,
@@ -97,48 +109,17 @@ def train(
         diverged_above,
         product_precision(matmul_precision),
     )
+    values = runs_of(hyper, len(seeds))
+    check_plan(plan, values)
     session = Session(
         plan,
         ensemble(plan, seed_batch, None if devices is None else tuple(devices)),
         seeds,
-        hyper,
-        data,
+        values,
+        as_arrays(data),
         progress,
         None if folder is None else Path(folder),
         checkpoint_every,
         on_divergence == "keep",
     )
     return session.train()
-
-
-def _check(
-    counts: Mapping[str, int],
-    seeds: Sequence[int],
-    hyper: Mapping[str, Any],
-    on_divergence: str,
-    seed_batch: int | None,
-) -> None:
-    if seed_batch is not None:
-        counts = {**counts, "seed_batch": seed_batch}
-    for name, value in counts.items():
-        if value < 1:
-            raise SettingError(name, f"{value}", "a whole number of at least 1")
-    if not len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise SettingError("seeds", f"{list(seeds)}", "whole numbers from 0 to 2³² − 1")
-    for name, values in hyper.items():
-        if values.shape[:1] != (len(seeds),):
-            found = f"an array of shape {values.shape}"
-            allowed = f"one value per run: {len(seeds)}"
-            raise SettingError(f"hyper.{name}", found, allowed)
-    if on_divergence not in ("raise", "keep"):
-        raise SettingError("on_divergence", repr(on_divergence), "'raise' or 'keep'")
-
-
-def _check_devices(devices: int, runs: int, parts: int) -> None:
-    if devices < 1 or (runs % devices and parts % devices):
-        allowed = f"a number that divides the {runs} runs"
-        if parts > 1:
-            allowed += f", or the {parts} micro-batches of a step"
-        else:
-            allowed += ", or accumulate, the micro-batches of a step (now 1)"
-        raise SettingError("devices", f"{devices}", allowed)

@@ -37,7 +37,7 @@ def from_arrays(
 
 def _like(name: str, values: np.ndarray, leaf: Any) -> Any:
     if _is_key(leaf):
-        return jr.wrap_key_data(jnp.array(values))
+        return jr.wrap_key_data(jnp.array(values), impl=_implementation(leaf))
     if values.shape != leaf.shape or values.dtype != leaf.dtype:
         raise RunError(
             f"the checkpoint's {name} is {values.dtype}{list(values.shape)}, this "
@@ -52,6 +52,13 @@ def _name(path: Any) -> str:
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _implementation(leaf: Any) -> Any:
+    """The generator of keys of which there may be no more than the shape."""
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jr.key_impl(key)), leaf)
+    return found[0]
 
 
 def _raw(leaf: Any) -> Any:
