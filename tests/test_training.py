@@ -6,10 +6,12 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
+from jax import lax
 
 from iclax._errors import SettingError
 from iclax.training import LBFGS, SGD, Adam, Average, Diverged, Target, train
 from iclax.training._checks import check_plan, whole, whole_seeds
+from iclax.training._compensated import Compensated
 from iclax.training._plan import Plan
 
 TRUTH = jnp.array([1.0, -2.0, 0.5])
@@ -288,3 +290,39 @@ def test_a_callable_that_cannot_be_hashed_can_be_a_loss():
 
     result = train(init, Loss(goal=3.0), steps=60, optimizer=SGD(0.2))
     np.testing.assert_allclose(result.model["w"], 3.0, rtol=1e-6)
+
+
+def in_loop(function, start, steps):
+    return jax.jit(lambda x: lax.fori_loop(1, steps + 1, function, x))(start)
+
+
+def test_float32_sums_of_very_many_terms_keep_their_digits():
+    term, count = jnp.float32(0.1), 200_000
+    zero = jnp.float32(0)
+    plain = in_loop(lambda t, total: total + term, zero, count)
+    kept = in_loop(lambda t, total: total.plus(term), Compensated.of(zero), count)
+    exact = count * float(np.float32(0.1))
+    assert abs(plain - exact) > 1e-4 * exact  # what it is for
+    assert abs(kept.total - exact) < 1e-7 * exact
+
+
+@pytest.mark.parametrize("average", [Average(last=1.0), Average(decay=0.9999)])
+def test_long_averages_of_float32_weights_keep_their_digits(average):
+    steps = 100_000
+    drifting = lambda t, one: one + 0.01 * jnp.asarray(t, one.dtype) / steps
+
+    def averaged(dtype):
+        one = jnp.ones((), dtype)
+        step = lambda t, mean: average.update(mean, drifting(t, one), t, steps)
+        return float(in_loop(step, Compensated.of(one), steps).total)
+
+    assert abs(averaged(jnp.float32) - averaged(jnp.float64)) < 1e-6
+
+
+def test_numpy_weights_are_those_of_jax():
+    numpy = lambda key: {"w": np.ones(3)}
+    options = dict(steps=5, optimizer=SGD(0.1))
+    one, other = (
+        train(f, loss, **options) for f in (numpy, lambda k: {"w": jnp.ones(3)})
+    )
+    np.testing.assert_array_equal(one.model["w"], other.model["w"])

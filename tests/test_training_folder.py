@@ -15,7 +15,15 @@ import iclax.training._pace as pace
 from iclax._errors import RunError
 from iclax._files import Lock
 from iclax._tensors import read_tensors
-from iclax.training import SGD, Adam, Diverged, Interrupted, Target, train
+from iclax.training import (
+    SGD,
+    Adam,
+    Average,
+    Diverged,
+    Interrupted,
+    Target,
+    train,
+)
 from iclax.training._tree import from_arrays, to_arrays
 
 OPTIONS = dict(
@@ -122,8 +130,10 @@ def test_a_finished_run_is_not_trained_again(tmp_path, whole):
     [
         (dict(steps=41), "steps 40 there, 41 here"),
         (dict(seeds=[0, 2]), "other seeds"),
-        (dict(optimizer=Adam(0.06)), "another loss, optimizer, model or watch"),
-        (dict(watch=None), "another loss, optimizer, model or watch"),
+        (dict(optimizer=Adam(0.06)), "optimizer Adam.learning_rate=0.05.* there"),
+        (dict(average=Average()), "average None there, Average"),
+        (dict(watch=None), "another loss, model, watch, seed_batch or devices"),
+        (dict(seed_batch=1), "another loss, model, watch, seed_batch or devices"),
         (dict(data=jnp.ones(2)), "other data"),
         (dict(hyper={"learning_rate": [0.05, 0.05]}), "other hyper"),
     ],

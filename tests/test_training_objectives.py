@@ -80,6 +80,21 @@ def test_wrong_objectives_are_refused(wrong):
         Objective(squared_error, **wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: OneCycle(rise=0.0),
+        lambda: OneCycle(rise=1.0),
+        lambda: Exponential(every=0),
+        lambda: Exponential(rate=0.0),
+        lambda: Cosine(warmup=-1),
+    ],
+)
+def test_wrong_schedules_are_refused(wrong):
+    with pytest.raises(SettingError):
+        wrong()
+
+
 SCHEDULES = [
     (Constant(), optax.constant_schedule(1.0)),
     (Constant(warmup=10), optax.linear_schedule(0.0, 1.0, 10)),

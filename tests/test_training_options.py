@@ -229,6 +229,28 @@ def test_minimize_reaches_the_exact_optimum_from_every_start():
     assert result.history["loss"].shape == (5, len(result.steps))
 
 
+def test_minimize_computes_in_float64_whatever_the_start():
+    goal = np.array([1 / 3, 1e-3])
+    single = lambda key: {"w": jnp.zeros(2, jnp.float32)}
+    found = minimize(single, lambda model: jnp.sum((model["w"] - goal) ** 2))
+    assert found.model["w"].dtype == "float64"
+    np.testing.assert_allclose(found.model["w"], [goal], rtol=1e-9)
+
+
+def test_minimize_from_the_optimum_says_its_value():
+    found = minimize(lambda key: jnp.zeros(2), lambda w: 3.0 + jnp.sum(w**2))
+    assert found.history["loss"].tolist() == [[3.0]] and list(found.ended) == [0]
+
+
+@pytest.mark.parametrize(
+    ("start", "options", "key"),
+    [(jnp.ones(2), dict(seeds=[]), "seeds"), (jnp.ones(2, int), {}, "init")],
+)
+def test_minimize_refuses_what_it_cannot_do(start, options, key):
+    with pytest.raises(SettingError, match=key):
+        minimize(lambda _: start, lambda w: jnp.sum(w**2), **options)
+
+
 def test_lbfgs_as_an_optimizer_reaches_the_same_optimum():
     slope = lambda model: optax.tree.norm(jax.grad(exact_risk)(model))
     result = train(
@@ -288,6 +310,14 @@ saved = train(init, loss, devices=jax.devices(), folder=sys.argv[2], **options)
 again = train(init, loss, devices=jax.devices(), folder=sys.argv[2], **options)
 assert np.array_equal(saved.model["w"], four.model["w"])
 assert np.array_equal(again.model["w"], four.model["w"])
+
+# Data that lie on one device, and data that are on all.
+held = jax.device_put(jnp.ones(3), jax.devices()[1])
+off = lambda model, key, data: jnp.sum((model["w"] - data) ** 2)
+alone = train(init, off, data=np.ones(3), **options)
+for data in (held, four.model["w"][0] * 0 + 1):
+    other = train(init, off, data=data, devices=jax.devices(), **options)
+    np.testing.assert_allclose(other.model["w"], alone.model["w"], rtol=1e-5)
 """
 
 

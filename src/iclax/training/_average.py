@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from .._errors import SettingError
+from ._compensated import Compensated
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,11 @@ class Average:
             raise SettingError("average.decay", f"{self.decay}", "a number in [0, 1)")
 
     def update(
-        self, mean: PyTree, weights: PyTree, step: Int[Array, ""], steps: int
-    ) -> PyTree:
+        self, mean: Compensated, weights: PyTree, step: Int[Array, ""], steps: int
+    ) -> Compensated:
         """The average after update number `step` (from 1) of `steps`."""
         rate = self._rate(jnp.asarray(step, float), steps)
-        return jax.tree.map(
-            lambda m, w: m + (rate * (w - m)).astype(m.dtype), mean, weights
-        )
+        return mean.plus(jax.tree.map(lambda m, w: rate * (w - m), mean.total, weights))
 
     def _rate(self, step: Float[Array, ""], steps: int) -> Array:
         if self.decay is not None:

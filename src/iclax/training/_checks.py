@@ -92,6 +92,17 @@ def check_plan(plan: Plan, hyper: Mapping[str, Any]) -> None:
             raise SettingError(f"hyper.{name}", "a name that nothing reads", allowed)
 
 
+def check_learning(weights: PyTree) -> None:
+    """Raise `SettingError` unless these are real numbers, and any at all."""
+    leaves = jax.tree.leaves(weights)
+    if not leaves:
+        allowed = "a model with floating-point arrays, some of them trainable"
+        raise SettingError("init", "a model of which nothing can learn", allowed)
+    if any(jnp.iscomplexobj(leaf) for leaf in leaves):
+        allowed = "real ones: the real and the imaginary part, say"
+        raise SettingError("init", "complex weights", allowed)
+
+
 def check_devices(devices: Sequence[Any], runs: int, parts: int) -> None:
     """Raise `SettingError` unless the devices can share the runs, or their parts."""
     count = len(devices)

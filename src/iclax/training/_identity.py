@@ -17,6 +17,7 @@ from ._tree import to_arrays
 # What may change between the first part of a run and the next; the program text then
 # changes too, and the last bits of the results with it.
 _SURROUNDINGS = ("jax", "device")
+_DESCRIBED = ("optimizer", "average", "target", "matmul_precision")
 _ADVICE = "Choose another folder, or give the command that began this run"
 
 
@@ -29,11 +30,16 @@ def identity(
 ) -> dict[str, Any]:
     """What must agree for a training to go on from a checkpoint, bit for bit.
 
-    `program` is the text of the compiled program; it stands for all functions.
+    `program` is the text of the compiled program; it stands for all functions. What
+    describes itself is named beside it, to tell what differs and to be compared where
+    the text cannot be.
     """
     return {
         "steps": plan.steps,
         "record_every": plan.record_every,
+        "accumulate": plan.accumulate,
+        "diverged_above": repr(plan.diverged_above),
+        **{name: _described(getattr(plan, name)) for name in _DESCRIBED},
         "seeds": [int(seed) for seed in seeds],
         "hyper": _digest(hyper),
         "data": _digest(data),
@@ -50,24 +56,37 @@ def check_identity(
 
     Warns where only JAX or the device changed: the run goes on, but not bit for bit.
     """
-    changed = [name for name in own if own[name] != saved.get(name)]
+    changed = [name for name in own if own[name] != saved.get(name, own[name])]
     surroundings = [name for name in changed if name in _SURROUNDINGS]
     if surroundings:
         changed = [n for n in changed if n not in (*_SURROUNDINGS, "program")]
+    if len(changed) > 1:  # what is named explains another program
+        changed = [name for name in changed if name != "program"]
     if changed:
         what = ", ".join(_difference(name, saved, own) for name in changed)
         raise RunError(f"{folder} belongs to another training: {what}. {_ADVICE}.")
     if surroundings:
         what = ", ".join(_difference(name, saved, own) for name in surroundings)
-        warnings.warn(f"{folder} was begun elsewhere: {what}", stacklevel=2)
+        warnings.warn(
+            f"{folder} was begun elsewhere: {what}. It goes on, not bit for bit, and "
+            "whether loss and model are the same could not be checked.",
+            stacklevel=2,
+        )
 
 
 def _difference(name: str, saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    if name in ("steps", "record_every", *_SURROUNDINGS):
-        return f"{name} {saved.get(name)} there, {own[name]} here"
+    if name in ("seeds", "hyper", "data"):
+        return f"other {name}"
     if name == "program":
-        return "another loss, optimizer, model or watch"
-    return f"other {name}"
+        return "another loss, model, watch, seed_batch or devices"
+    return f"{name} {saved.get(name)} there, {own[name]} here"
+
+
+def _described(value: Any) -> str:
+    """The text of a description; of anything else only its type, as texts of functions
+    hold addresses that change from process to process."""
+    text = repr(value)
+    return type(value).__name__ if " at 0x" in text else text
 
 
 def _digest(tree: Any) -> str:

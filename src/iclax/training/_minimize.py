@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, PyTree
 
 from .._compile import quick_options
 from ._captured import captured
+from ._checks import check_learning, whole, whole_seeds
 from ._errors import Diverged
 from ._result import TrainResult, is_array
 
@@ -39,15 +41,16 @@ def minimize(
     back with NumPy arrays, so that nothing rounds them later. The driver is SciPy's,
     which needs no more than a compiled gradient. For very many starts at once use
     `train` with `optimizer=LBFGS()`. Raises `Diverged` where the objective is not
-    finite.
+    finite, and `SettingError` for weights that are not real numbers.
     """
     began = time.perf_counter()
+    steps, seeds = whole("steps", steps), whole_seeds(seeds)
     # Exact objectives are worth exact arithmetic; the context leaves the flag alone.
     with jax.enable_x64(True):
         problem = _cached(init, objective, captured(init, objective))
         paths = [problem.descend(seed, steps, tolerance, memory) for seed in seeds]
     ended = np.array([len(path.values) - 1 for path in paths])
-    records = int(ended.max())
+    records = max(int(ended.max()), 1)  # where every start was an optimum, its value
     losses = np.stack([path.padded(records) for path in paths])
     result = TrainResult(
         _stack([path.model for path in paths]),
@@ -82,7 +85,7 @@ class _Problem:
         self._objective = objective
         options = quick_options()
         self._start = jax.jit(
-            lambda key: eqx.filter(init(jr.fold_in(key, 0)), eqx.is_array),
+            lambda key: eqx.filter(_in_float64(init(jr.fold_in(key, 0))), eqx.is_array),
             compiler_options=options,
         )
         shape = eqx.filter_eval_shape(init, jr.key(0))
@@ -103,6 +106,7 @@ class _Problem:
 
         start = self._start(jr.key(seed))
         leaves = jax.tree.leaves(eqx.filter(start, eqx.is_inexact_array))
+        check_learning(leaves)
         flat = np.concatenate([np.ravel(leaf) for leaf in leaves])
 
         def slope(point: np.ndarray) -> tuple[float, np.ndarray]:
@@ -122,6 +126,17 @@ class _Problem:
         weights, rest = jax.device_get(eqx.partition(start, eqx.is_inexact_array))
         weights = _unraveled(weights, found.x)
         return Path(eqx.combine(weights, rest, self._static), values)
+
+
+def _in_float64(model: PyTree) -> PyTree:
+    """The model with float64 weights, also where a float32 one is the start."""
+
+    def cast(leaf: Any) -> Any:
+        if not is_array(leaf) or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        return jnp.asarray(leaf, jnp.float64)
+
+    return jax.tree.map(cast, model)
 
 
 def _unraveled(like: PyTree, flat: Float[np.ndarray, " p"]) -> PyTree:

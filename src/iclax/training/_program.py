@@ -7,12 +7,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from .._errors import SettingError
 from .._threefry import fold_in
+from ._checks import check_learning
+from ._compensated import Compensated
 from ._plan import Plan, call
 from ._target import Target
 
@@ -28,10 +31,10 @@ class RunState(NamedTuple):
     weights: PyTree
     fixed: PyTree
     optimizer: PyTree
-    average: PyTree
+    average: Compensated | None
     key: Key[Array, ""]
     hyper: dict[str, Any]
-    loss_sum: Float[Array, ""]
+    loss_sum: Compensated
     active: Bool[Array, ""]
     diverged: Bool[Array, ""]
     ended: Int[Array, ""]
@@ -69,7 +72,9 @@ class Program:
         self._static = eqx.filter(model, _is_array, inverse=True)
 
     def _model(self, key: Key[Array, ""], hyper: dict[str, Any]) -> PyTree:
-        return call(self._plan.init, jr.fold_in(key, 0), hyper=hyper)
+        model = call(self._plan.init, jr.fold_in(key, 0), hyper=hyper)
+        numpy = lambda leaf: isinstance(leaf, np.ndarray)
+        return jax.tree.map(lambda a: jnp.asarray(a) if numpy(a) else a, model)
 
     def start(self, key: Key[Array, ""], hyper: dict[str, Any]) -> RunState:
         """The state of one run before its first update."""
@@ -80,10 +85,10 @@ class Program:
             weights,
             fixed,
             plan.transformation(hyper).init(weights),
-            weights if plan.average else None,
+            Compensated.of(weights) if plan.average else None,
             key,
             hyper,
-            jnp.zeros(()),
+            Compensated.of(jnp.zeros(())),
             jnp.array(True),
             jnp.array(False),
             jnp.array(plan.steps, jnp.int32),
@@ -160,7 +165,7 @@ class Program:
         kept = _where(state.active & good, moved, state)
         lost = state.active & ~good
         return kept._replace(
-            loss_sum=state.loss_sum + value.astype(state.loss_sum.dtype),
+            loss_sum=state.loss_sum.plus(value),
             active=state.active & good,
             diverged=state.diverged | lost,
             ended=jnp.where(lost, step, state.ended),
@@ -205,7 +210,7 @@ class Program:
     ) -> tuple[RunState, dict[str, Float[Array, ""]]]:
         plan = self._plan
         count = stop - (boundary - plan.record_every)
-        values = {"loss": state.loss_sum / count}
+        values = {"loss": state.loss_sum.total / count}
         if plan.watch is not None:
             model = self.model(state, state.weights)
             watched = call(plan.watch, model, **self._offered(state, data, stop))
@@ -215,7 +220,7 @@ class Program:
             _check_target(plan.target, values)
             reached = state.active & (values[plan.target.name] <= plan.target.below)
         state = state._replace(
-            loss_sum=jnp.zeros_like(state.loss_sum),
+            loss_sum=Compensated.of(jnp.zeros_like(state.loss_sum.total)),
             active=state.active & ~reached,
             ended=jnp.where(reached, stop, state.ended),
         )
@@ -256,13 +261,7 @@ def _trainable(plan: Plan, arrays: PyTree) -> PyTree:
     if plan.trainable is not None:
         chosen = plan.trainable(arrays)
         learns = jax.tree.map(lambda a, b: a and bool(b), learns, chosen)
-    learning = jax.tree.leaves(eqx.filter(arrays, learns))
-    if not learning:
-        allowed = "a model with floating-point arrays, some of them trainable"
-        raise SettingError("init", "a model of which nothing can learn", allowed)
-    if any(jnp.iscomplexobj(leaf) for leaf in learning):
-        allowed = "real ones: the real and the imaginary part, say"
-        raise SettingError("init", "complex weights", allowed)
+    check_learning(eqx.filter(arrays, learns))
     return learns
 
 

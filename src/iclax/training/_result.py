@@ -15,12 +15,14 @@ class TrainResult:
 
     `model` holds all runs: every array has a leading axis of runs. `history` maps a
     name to its values, shape (runs, records); row `j` was recorded after `steps[j]`
-    updates. It always has "loss", the mean training loss since the record before.
+    updates. "loss" is the mean training loss since the record before (`minimize`: the
+    value after the iteration). A run that diverges before its first record has none.
     `averaged` is the average of the weights where one was asked for.
 
     `ended` is the step at which a run stopped learning (the last step unless it
     reached its target or diverged) and `diverged` marks the runs that left the finite
-    numbers. `seconds` is wall time, compilation included.
+    numbers. `seconds` is the wall time of the steps, that of compiling them included;
+    of all parts of a training that was resumed.
     """
 
     model: Any

@@ -117,6 +117,12 @@ class Ensemble:
         spec = self._spec(len(states.active))
         return jax.device_put(states, NamedSharding(self._mesh, spec))
 
+    def share(self, data: PyTree) -> PyTree:
+        """The data on every device, wherever they were."""
+        if self._mesh is None:
+            return data
+        return jax.device_put(data, NamedSharding(self._mesh, P()))
+
 
 @lru_cache(maxsize=32)
 def _cached(

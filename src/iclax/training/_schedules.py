@@ -6,6 +6,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from .._errors import SettingError
+
 # A number, or the traced value of a hyper-parameter.
 Scalar: TypeAlias = float | int | Array
 Count: TypeAlias = int | Int[Array, ""]
@@ -24,6 +26,9 @@ class Constant:
 
     warmup: int = 0
 
+    def __post_init__(self):
+        _check_warmup(self.warmup)
+
     def factor(self, count: Count, steps: int) -> Float[Array, ""]:
         """See `Schedule`."""
         return _warm(count, self.warmup)
@@ -38,6 +43,9 @@ class Cosine:
 
     end: float = 0.0
     warmup: int = 0
+
+    def __post_init__(self):
+        _check_warmup(self.warmup)
 
     def factor(self, count: Count, steps: int) -> Float[Array, ""]:
         """See `Schedule`."""
@@ -56,6 +64,10 @@ class OneCycle:
 
     rise: float = 0.5
 
+    def __post_init__(self):
+        if not 0 < self.rise < 1:
+            raise SettingError("rise", f"{self.rise}", "a fraction between 0 and 1")
+
     def factor(self, count: Count, steps: int) -> Float[Array, ""]:
         """See `Schedule`."""
         u = _real(count) / steps
@@ -71,11 +83,22 @@ class Exponential:
     staircase: bool = False
     warmup: int = 0
 
+    def __post_init__(self):
+        _check_warmup(self.warmup)
+        if self.rate <= 0 or self.every < 1:
+            found = f"rate = {self.rate}, every = {self.every}"
+            raise SettingError("schedule", found, "rate above 0, every at least 1")
+
     def factor(self, count: Count, steps: int) -> Float[Array, ""]:
         """See `Schedule`."""
         power = _real(count) / self.every
         power = jnp.floor(power) if self.staircase else power
         return _warm(count, self.warmup) * self.rate**power
+
+
+def _check_warmup(steps: int) -> None:
+    if steps < 0:
+        raise SettingError("warmup", f"{steps}", "a whole number of steps, 0 or more")
 
 
 def _warm(count: Count, warmup: int) -> Float[Array, ""]:

@@ -136,7 +136,7 @@ class Session:
             np.minimum(states.ended, at.done),
             np.asarray(states.diverged),
             at.seconds,
-            None if states.average is None else models(states, states.average),
+            None if states.average is None else models(states, states.average.total),
         )
 
     def _divergence(self, result: TrainResult) -> Diverged:

@@ -111,12 +111,13 @@ def train(
     )
     values = runs_of(hyper, len(seeds))
     check_plan(plan, values)
+    runs = ensemble(plan, seed_batch, None if devices is None else tuple(devices))
     session = Session(
         plan,
-        ensemble(plan, seed_batch, None if devices is None else tuple(devices)),
+        runs,
         seeds,
         values,
-        as_arrays(data),
+        runs.share(as_arrays(data)),
         progress,
         None if folder is None else Path(folder),
         checkpoint_every,
