@@ -26,9 +26,19 @@ SETTING = {"task": {"kind": "linear", "dim": 5}, "context_length": 10, "noise": 
 SRC = str(Path(__file__).parent.parent / "src")
 
 
+class Scalar:
+    """What JAX's arrays are to code that does not import JAX."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.value, dtype)
+
+
 def test_a_finished_run_says_what_was_asked_and_what_came_out(tmp_path):
     with open_run(tmp_path / "a", SETTING, seeds=[1, 2]) as run:
-        run.save_result({"risk": 0.25, "steps": [1, 2]})
+        run.save_result({"risk": Scalar(0.25), "steps": np.array([1, 2])})
         run.save_arrays("curve", {"risk": np.arange(3.0)})
         assert read_run(tmp_path / "a").status == "running"
     record = read_run(tmp_path / "a")

@@ -231,9 +231,13 @@ def test_stored_batches(getkey):
     assert np.array_equal(drawn.xs, np.asarray(data.xs)[chosen])
 
 
-def test_refuses_empty_batches():
+@pytest.mark.parametrize(
+    "sampler", [fresh_batch, compressed_batch, sufficient_statistics]
+)
+def test_refuses_empty_batches(sampler):
+    law = PromptDistribution(Gaussian(np.eye(2)), Linear(np.eye(2)), 3)
     with pytest.raises(SettingError, match="batch_size"):
-        fresh_batch(LAWS["mixture"], 0)
+        sampler(law, 0)
 
 
 def test_a_traced_union_of_subspaces_draws_as_a_known_one(getkey):

@@ -40,8 +40,8 @@ def as_covariance(value: Any, name: str, dim: int | None = None) -> Array:
     matrix.
 
     A number needs `dim`. Raises `SettingError` naming `name` for a wrong shape, an
-    entry
-    that is not finite, or a matrix that is not symmetric or not positive semi-definite.
+    entry that is not finite, or a matrix that is not symmetric or not positive
+    semi-definite.
     """
     matrix = _as_matrix(as_array(value), name, dim)
     if is_concrete(matrix):
@@ -59,7 +59,7 @@ def _as_matrix(value: Array, name: str, dim: int | None) -> Array:
         return value * xp.eye(dim)
     if value.ndim == 1:
         value = xp.eye(value.shape[0]) * value
-    if value.ndim != 2 or value.shape[0] != value.shape[1]:
+    if value.ndim != 2 or value.shape[0] != value.shape[1] or value.size == 0:
         raise SettingError(
             name, f"an array of shape {value.shape}", "a number, d numbers or d × d"
         )

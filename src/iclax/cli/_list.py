@@ -6,7 +6,7 @@ import tyro
 
 
 def list_(json: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
-    """Tasks, covariates, models, predictors and recipes, one line each.
+    """Tasks, covariates, models and recipes, one line each.
 
     Args:
         json: Print one JSON object.

@@ -48,6 +48,13 @@ class PromptDistribution:
                 f"dimension {self.tasks.dim}",
                 f"dimension {self.covariates.dim} (covariates)",
             )
+        query_dim = getattr(self.query_covariates, "dim", self.covariates.dim)
+        if query_dim != self.covariates.dim:
+            raise SettingError(
+                "query",
+                f"dimension {query_dim}",
+                f"dimension {self.covariates.dim} (covariates)",
+            )
         if isinstance(self.context_length, int) and self.context_length < 1:
             raise SettingError(
                 "prompt.context_length",

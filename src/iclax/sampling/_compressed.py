@@ -20,6 +20,7 @@ from ..prompts import Prompt, PromptDistribution, RepeatedPoint
 from ..tasks import weight_law
 from ._chi import chi_from_normal
 from ._fresh import is_noisy
+from ._size import check_batch_size
 from ._weights import (
     can_draw_weights,
     draw_weights,
@@ -57,7 +58,7 @@ def compressed_batch(
     docs/models.md.
 
     Raises `AssumptionError` unless covariates are Gaussian, tasks linear and the query
-    independent of the context.
+    independent of the context, and `SettingError` for a batch below 1.
     """
     draw = _rows(prompts, batch_size)
     n = prompts.context_length
@@ -91,6 +92,7 @@ def sufficient_statistics(
 
 def _rows(prompts: PromptDistribution, size: int) -> Callable[[Any], Prompt]:
     """Prompts of m examples whose plain sum of outer products has the law of G."""
+    check_batch_size(size)
     root, query_root = _gaussian_roots(prompts)
     law, sigma = weight_law(prompts.tasks), prompts.noise_std
     noisy, d = is_noisy(prompts), prompts.dim

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
-from .._errors import SettingError
 from .._threefry import normals
 from ..prompts import Prompt, PromptDistribution, RepeatedPoint
 from ..tasks import weight_law
 from ._normals import with_first
+from ._size import check_batch_size
 from ._weights import (
     gaussian_root,
     inner,
@@ -36,8 +36,7 @@ def fresh_batch(prompts: PromptDistribution, batch_size: int) -> Sampler:
     and a mixture gathers its factor instead of computing every component. Raises
     `SettingError` for a batch below 1.
     """
-    if batch_size < 1:
-        raise SettingError("batch_size", f"{batch_size}", "a whole number above 0")
+    check_batch_size(batch_size)
     return _linear_batch(prompts, batch_size) or _any_batch(prompts, batch_size)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.random as jr
 
-from .._errors import SettingError
 from ..prompts import Prompt
+from ._size import check_batch_size
 
 
 def stored_batch(
@@ -21,8 +21,7 @@ def stored_batch(
     """
     if batch_size is None:
         return lambda key: prompts
-    if batch_size < 1:
-        raise SettingError("batch_size", f"{batch_size}", "a whole number above 0")
+    check_batch_size(batch_size)
     count = prompts.ys.shape[0]
 
     def sample(key: Any) -> Prompt:

@@ -51,16 +51,21 @@ def _read_npy(path: Path) -> np.ndarray:
 
 
 def _read_csv(path: Path) -> np.ndarray:
-    lines = path.read_text().splitlines()
-    try:
-        [float(cell) for cell in lines[0].split(",")] if lines else None
-        header = 0
-    except ValueError:
-        header = 1
-    rows = [line.split(",") for line in lines[header:] if line.strip()]
+    rows = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
+    if rows and _is_header(rows[0]):
+        rows = rows[1:]
     return np.array(
         [[float(cell) if cell.strip() else np.nan for cell in r] for r in rows]
     )
+
+
+def _is_header(row: list[str]) -> bool:
+    """Whether a cell is a name: an empty one may be a missing number."""
+    try:
+        [float(cell) for cell in row if cell.strip()]
+    except ValueError:
+        return True
+    return not any(cell.strip() for cell in row)
 
 
 def load_dataset(name: str) -> tuple[np.ndarray, np.ndarray]:

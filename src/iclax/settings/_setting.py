@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
+from .._errors import SettingError
+from ..covariates import Covariates
 from ..prompts import PromptDistribution
 from ._base import Count, NonNegative, Positive, Table, building_in
 from ._covariates import CovariatesTable, DataTable
@@ -66,7 +68,7 @@ class Setting(Table):
     def prompts(self) -> PromptDistribution:
         """The prompt distribution that the setting states."""
         x = self.covariates.build(self._base)
-        query = None if self.query is None else self.query.build(self._base)
+        query = None if self.query is None else self._query()
         with building_in(self._base):
             tasks = self.tasks.build(x)
         return PromptDistribution(
@@ -76,6 +78,13 @@ class Setting(Table):
             float(self.prompt.noise_std),
             query,
         )
+
+    def _query(self) -> Covariates:
+        try:
+            return self.query.build(self._base)
+        except SettingError as error:  # the tables of covariates and query are alike
+            key = error.key.replace("covariates", "query", 1)
+            raise SettingError(key, error.found, error.allowed) from None
 
     def labeled_rows(self):
         """The real rows and labels of [covariates] kind = "data", or None."""
