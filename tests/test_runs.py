@@ -128,6 +128,10 @@ def test_runs_are_listed_by_name_and_other_folders_are_not(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "file").write_text("")
     assert [record.path.name for record in list_runs(tmp_path)] == ["a", "b"]
+    (tmp_path / "a" / "run.json").write_text("[]")
+    damaged, whole = list_runs(tmp_path)
+    assert (damaged.status, whole.status) == ("damaged", "finished")
+    assert "run.json cannot be read" in damaged.details["reason"]
 
 
 def test_damage_is_said(tmp_path):

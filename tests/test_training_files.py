@@ -48,6 +48,24 @@ def test_tensors_come_back_bit_for_bit(dtype):
         assert np.array_equal(found[name], value)
 
 
+def test_what_a_killed_writer_left_is_deleted_by_the_next(tmp_path):
+    for step in (1, 2):
+        save(tmp_path, checkpoint(step))
+    (tmp_path / "step-000000000003.safetensors").write_bytes(b"half of a checkpoint")
+    save(tmp_path, checkpoint(4))
+    assert {path.stem[-1] for path in tmp_path.iterdir()} == {"2", "4"}
+
+
+def test_a_damaged_checkpoint_is_no_reserve(tmp_path):
+    for step in (1, 2):
+        save(tmp_path, checkpoint(step))
+    (tmp_path / "step-000000000002.safetensors").write_bytes(b"")
+    assert_whole(newest(tmp_path), 1)
+    save(tmp_path, checkpoint(3))
+    (tmp_path / "step-000000000003.safetensors").write_bytes(b"")
+    assert_whole(newest(tmp_path), 1)
+
+
 def test_the_two_newest_checkpoints_are_kept(tmp_path):
     for step in (1, 2, 3, 10):
         save(tmp_path, checkpoint(step))

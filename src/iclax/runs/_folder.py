@@ -113,6 +113,9 @@ def _now() -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises `RunError` if it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read ({error}).") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} cannot be read (it holds no JSON object).")
+    return found

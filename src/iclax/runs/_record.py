@@ -20,7 +20,8 @@ class RunRecord:
 
     `status` is "running", "finished", "failed", "interrupted", or "stopped" for a run
     whose process was killed; `details` has seeds, versions, times and, for a run that
-    ended early, the reason.
+    ended early, the reason. `list_runs` calls one "damaged" that cannot be read, and
+    gives that reason.
     """
 
     path: Path
@@ -43,7 +44,7 @@ def read_run(path: str | Path) -> RunRecord:
     folder = Path(path)
     setting = read_json(folder / "setting.json")
     details = read_json(folder / "run.json")
-    status = details.pop("status")
+    status = details.pop("status", "stopped")
     if status == "running" and not is_locked(folder):
         status = "stopped"
     return RunRecord(folder, run_id(setting), setting, status, details)
@@ -71,4 +72,7 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
 def _runs(root: Path) -> Iterator[RunRecord]:
     for path in sorted(root.iterdir()) if root.is_dir() else []:
         if (path / "run.json").exists():
-            yield read_run(path)
+            try:
+                yield read_run(path)
+            except RunError as error:
+                yield RunRecord(path, "", {}, "damaged", {"reason": str(error)})

@@ -48,29 +48,37 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     }
     text = json.dumps(description, indent=1, sort_keys=True)
     write_atomic(folder / f"{name}.json", text.encode())
-    for old in _names(folder)[:-KEPT]:
-        (folder / f"{old}.json").unlink(missing_ok=True)
-        (folder / f"{old}.safetensors").unlink(missing_ok=True)
+    _keep(folder, _names(folder)[-KEPT:])
 
 
 def newest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole; None in a folder without any.
 
-    A damaged one is passed over for the one before. Raises `RunError` where there are
+    A damaged one is passed over for the one before, and deleted. Raises `RunError` where there are
     checkpoints and all are damaged.
     """
     names, problems = _names(folder), []
-    for name in reversed(names):
+    for i, name in reversed(list(enumerate(names))):
         try:
-            return _read(folder, name)
+            found = _read(folder, name)
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems.append(f"{name} ({error})")
+            continue
+        _keep(folder, names[: i + 1])
+        return found
     if problems:
         raise RunError(
             f"no checkpoint in {folder} can be used: {'; '.join(problems)}. Delete the "
             "folder to start again."
         )
     return None
+
+
+def _keep(folder: Path, names: list[str]) -> None:
+    """Delete the files of other checkpoints, those without their second file too."""
+    for path in sorted(folder.glob("step-*")):  # .json first: then it is none
+        if path.stem not in names:
+            path.unlink(missing_ok=True)
 
 
 def _names(folder: Path) -> list[str]:
