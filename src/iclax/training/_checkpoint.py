@@ -54,8 +54,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 def newest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole; None in a folder without any.
 
-    A damaged one is passed over for the one before, and deleted. Raises `RunError` where there are
-    checkpoints and all are damaged.
+    A damaged one is passed over for the one before, and deleted. Raises `RunError`
+    where there are checkpoints and all are damaged.
     """
     names, problems = _names(folder), []
     for i, name in reversed(list(enumerate(names))):
