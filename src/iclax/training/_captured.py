@@ -22,7 +22,8 @@ _LIBRARIES = {
     "equinox",
 }
 _CONTAINERS = (dict, list, tuple, set, frozenset)
-_DEPTH = 8
+# How deep to look, and at how many values.
+_DEPTH, _VALUES = 8, 10_000
 _MOST = 100  # entries of a container or array; a larger one counts by identity
 
 
@@ -48,29 +49,35 @@ def captured(*functions: Any) -> tuple:
     small containers and arrays and iclax's own descriptions count by value, anything
     else by identity.
     """
-    seen: set[int] = set()
-    return tuple(_key(function, seen, 0) for function in functions)
+    reader = _Reader()
+    return tuple(reader.key(function, 0) for function in functions)
 
 
-def _key(value: Any, seen: set[int], depth: int) -> Any:
-    if isinstance(value, _SIMPLE):
-        return type(value), repr(value)
-    if isinstance(value, np.ndarray) and value.size <= _MOST:
-        return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, _CONTAINERS) and len(value) > _MOST:
-        return Same(value), len(value)
-    if isinstance(value, (type, types.ModuleType)) or id(value) in seen:
-        return Same(value)
-    if depth > _DEPTH:
-        return Same(value)
-    seen.add(id(value))
-    # Containers may be built anew, and methods are whenever one is asked for.
-    if isinstance(value, (*_CONTAINERS, types.MethodType)):
-        head = type(value)
-    else:
-        head = value if _has_own_equality(value) else Same(value)
-    read = [(name, _key(part, seen, depth + 1)) for name, part in _parts(value)]
-    return (head, *read)
+class _Reader:
+    def __init__(self):
+        self._seen: set[int] = set()
+        self._left = _VALUES
+
+    def key(self, value: Any, depth: int) -> Any:
+        self._left -= 1
+        if isinstance(value, _SIMPLE):
+            return type(value), repr(value)
+        if isinstance(value, np.ndarray) and value.size <= _MOST:
+            return value.dtype.str, value.shape, value.tobytes()
+        if isinstance(value, _CONTAINERS) and len(value) > _MOST:
+            return Same(value), len(value)
+        if isinstance(value, (type, types.ModuleType)) or id(value) in self._seen:
+            return Same(value)
+        if depth > _DEPTH or self._left < 0:
+            return Same(value)
+        self._seen.add(id(value))
+        # Containers may be built anew, and methods are whenever one is asked for.
+        if isinstance(value, (*_CONTAINERS, types.MethodType)):
+            head = type(value)
+        else:
+            head = value if _has_own_equality(value) else Same(value)
+        read = [(name, self.key(part, depth + 1)) for name, part in _parts(value)]
+        return (head, *read)
 
 
 def _parts(value: Any) -> Iterable[tuple[str, Any]]:
