@@ -6,6 +6,7 @@ import sys
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 from scipy import stats
@@ -299,3 +300,114 @@ for _ in range(3):
     jax.block_until_ready(jax.jit(jax.vmap(both))(prompts))
 """
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+
+
+# (dimension, rank, components, length, noise): hard for float32, where rounding is as
+# large as the noise unless the systems are those of the rank.
+FLOAT32 = [
+    (20, 2, 1, 400, 0.01),
+    (10, 1, 1, 300, 1e-3),
+    (8, 2, 4, 12, 1e-3),
+    (8, 5, 4, 3, 1e-3),
+    (8, 5, 4, 12, 1e-4),
+]
+
+
+def in_float32(prompts):
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), prompts)
+
+
+def sampled(law, count, getkey):
+    return jax.vmap(law.sample)(jr.split(getkey(), count))
+
+
+@pytest.mark.parametrize("d, r, count, n, sigma", FLOAT32)
+def test_bayes_predictors_are_as_good_in_float32(d, r, count, n, sigma, getkey):
+    tasks = LowRank.random(d, r, count, seed=1)
+    law = PromptDistribution(Gaussian(np.eye(d)), tasks, n, sigma)
+    predictor, prompts = p.bayes_predictor(law), sampled(law, 50, getkey)
+    exact = jax.vmap(predictor)(prompts)
+    every = jax.vmap(predictor.prefixes)(prompts)
+    np.testing.assert_allclose(every[:, -1], exact, rtol=1e-9, atol=1e-12)
+    single = in_float32(prompts)
+    assert jax.vmap(predictor)(single).dtype == jnp.float32
+    # A few prompts of nearly dependent rows multiply the rounding.
+    np.testing.assert_allclose(jax.vmap(predictor)(single), exact, atol=1e-3)
+    np.testing.assert_allclose(jax.vmap(predictor.prefixes)(single), every, atol=1e-3)
+
+
+def test_little_ridge_is_as_good_in_float32(getkey):
+    law = PromptDistribution(Gaussian(np.eye(5)), Linear(np.eye(5)), 40, 0.5)
+    prompts = sampled(law, 50, getkey)
+    for strength in (1e-6, 1e-4):
+        ridge = p.Ridge(strength)
+        every = jax.vmap(ridge.prefixes)(in_float32(prompts))
+        np.testing.assert_allclose(
+            every[:, -1], jax.vmap(ridge)(prompts), rtol=1e-3, atol=1e-3
+        )
+
+
+def test_no_noise_is_seen_inside_jit_too(getkey):
+    law = PromptDistribution(Gaussian(np.eye(4)), LowRank.random(4, 1), 6, 0.0)
+    predictor, prompt = p.bayes_predictor(law), law.sample(getkey())
+    found = jax.jit(lambda predictor, prompt: predictor(prompt))(predictor, prompt)
+    np.testing.assert_allclose(found, prompt.target, rtol=1e-9)
+
+
+def test_a_traced_covariance_is_factored(getkey):
+    cov = THIN @ THIN.T
+    law = PromptDistribution(Gaussian(np.eye(len(cov))), Linear(cov), 7, 0.3)
+    prompt = law.sample(getkey())
+    found = jax.jit(lambda c: p.GaussianPosteriorMean(c, 0.3)(prompt))(jnp.asarray(cov))
+    np.testing.assert_allclose(found, p.GaussianPosteriorMean(cov, 0.3)(prompt))
+
+
+def test_point_masses_are_chosen_by_their_evidence(getkey):
+    points = [Linear(np.zeros((2, 2)), mean) for mean in ([1.0, 0.0], [0.0, 1.0])]
+    law = PromptDistribution(Gaussian(np.eye(2)), Mixture(points), 5, 0.3)
+    predictor, prompt = p.bayes_predictor(law), law.sample(getkey())
+    pool = p.DiscreteMMSE(np.eye(2), 0.3)
+    np.testing.assert_allclose(predictor(prompt), pool(prompt))
+    np.testing.assert_allclose(predictor.prefixes(prompt), pool.prefixes(prompt))
+
+
+@pytest.mark.parametrize(
+    "predictor",
+    [p.Ridge(0.5), p.LeastSquares(), p.GaussianPosteriorMean([1.0, 2.0], 1.0)],
+)
+def test_whole_numbers_in_prompts_are_numbers(predictor):
+    whole = Prompt(
+        jnp.array([[1, 2], [3, -1], [0, 1]]),
+        jnp.array([1, 2, 0]),
+        jnp.array([1, 1]),
+        jnp.array(0),
+        jnp.array(0),
+    )
+    floats = jax.tree.map(lambda a: a.astype(float), whole)
+    np.testing.assert_allclose(predictor.prefixes(whole), predictor.prefixes(floats))
+
+
+@pytest.mark.parametrize(
+    "wrong, key",
+    [
+        (lambda: p.Ridge(0.0), "strength"),
+        (lambda: p.Ridge(-1.0), "strength"),
+        (lambda: p.GradientDescent(-1, 0.1), "steps"),
+        (lambda: p.GaussianPosteriorMean(-np.eye(2), 0.5), "cov"),
+        (lambda: p.GaussianPosteriorMean(np.eye(2), -0.5), "noise_std"),
+    ],
+)
+def test_what_is_no_law_is_refused(wrong, key):
+    with pytest.raises(SettingError, match=key):
+        wrong()
+
+
+@pytest.mark.parametrize("rates", [np.array([0.1, 0.5]), [0.1], [0.1] * 3])
+def test_step_sizes_that_fit_no_steps_are_refused(rates, getkey):
+    law = PromptDistribution(Gaussian(np.eye(2)), Linear(np.eye(2)), 5)
+    for predictor in (
+        p.GradientDescent(2, rates),
+        p.GradientDescentPlusPlus(2, rates, 0.1),
+    ):
+        with pytest.raises(SettingError, match="step_size"):
+            predictor(law.sample(getkey()))

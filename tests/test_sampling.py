@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from iclax import _threefry as threefry
+from iclax import _threefry as threefry, theory
 from iclax._errors import AssumptionError, SettingError
 from iclax.covariates import Data, Gaussian, Rademacher, Uniform
 from iclax.models import LinearAttention
+from iclax.predictors import Ridge
 from iclax.prompts import Prompt, PromptDistribution, RepeatedPoint
 from iclax.sampling import (
     compressed_batch,
@@ -286,3 +287,11 @@ def test_keys_of_another_generator_are_left_to_jax():
     key = jr.key(2, impl="threefry2x32")
     with jax.default_prng_impl("rbg"):
         assert threefry.fold_in(key, 3) == jr.fold_in(key, 3)
+
+
+def test_ridge_on_compressed_prompts_needs_the_plain_sums(getkey):
+    law = PromptDistribution(Gaussian(np.eye(5)), Linear(np.eye(5)), 60, 2.0)
+    batch = compressed_batch(law, 4000, mean=False)(getkey())
+    errors = (jax.vmap(Ridge(4.0))(batch) - batch.target) ** 2
+    spread = np.std(errors) / len(errors) ** 0.5
+    assert abs(np.mean(errors) - theory.ridge_risk(law, 4.0)) < 4 * spread

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
+from .._errors import SettingError
 from ..prompts import Prompt
 from ._prefixes import points
 
@@ -57,17 +58,21 @@ class GradientDescent(eqx.Module):
     y_i)^2$.
 
     $w \leftarrow w - P \frac1n \sum_i (w^T x_i - y_i) x_i$ with P = `step_size` (a
-    number, or a d × d preconditioner; a list gives each step its own).
+    number, or a d × d preconditioner; a list gives each step its own). Raises
+    `SettingError` for a list of another length and for arrays of numbers, which might
+    mean either.
     """
 
     steps: int = eqx.field(static=True)
     step_size: Any
 
+    def __check_init__(self):
+        _check_steps(self.steps)
+
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         xs, ys = prompt.xs, prompt.ys
         w = jnp.zeros_like(prompt.query)
-        for step in range(self.steps):
-            rate = _of_step(self.step_size, step)
+        for rate in _per_step("step_size", self.step_size, self.steps):
             w = w + _apply(rate, (ys - xs @ w) @ xs / len(ys))
         return prompt.query @ w
 
@@ -85,12 +90,15 @@ class GradientDescentPlusPlus(eqx.Module):
     step_size: Any
     curvature: Any
 
+    def __check_init__(self):
+        _check_steps(self.steps)
+
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         xs, residuals, query = prompt.xs, prompt.ys, prompt.query
         n, value = len(residuals), jnp.zeros((), prompt.query.dtype)
-        for step in range(self.steps):
-            eta = _of_step(self.step_size, step)
-            gamma = _of_step(self.curvature, step)
+        etas = _per_step("step_size", self.step_size, self.steps)
+        gammas = _per_step("curvature", self.curvature, self.steps)
+        for eta, gamma in zip(etas, gammas, strict=True):
             move = eta * (residuals @ xs) / n
             residuals, value = residuals - xs @ move, value + query @ move
             second = xs.T @ xs / n
@@ -104,5 +112,19 @@ def _apply(matrix: Any, vector: Float[Array, " d"]) -> Float[Array, " d"]:
     return matrix @ vector if matrix.ndim == 2 else matrix * vector
 
 
-def _of_step(value: Any, step: int) -> Any:
-    return value[step] if isinstance(value, (list, tuple)) else value
+def _per_step(name: str, value: Any, steps: int) -> list[Any]:
+    """What each step uses of a list with one entry a step, or of a single value."""
+    several = isinstance(value, (list, tuple))
+    if several and len(value) != steps:
+        raise SettingError(name, f"{len(value)} entries", f"one per step: {steps}")
+    values = list(value) if several else [value] * steps
+    for one in values:
+        if jnp.ndim(one) not in (0, 2):
+            allowed = "a number or a d × d matrix, or a list of one per step"
+            raise SettingError(name, f"an array of shape {jnp.shape(one)}", allowed)
+    return values
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 0:
+        raise SettingError("steps", f"{steps}", "a whole number of at least 0")

@@ -34,6 +34,5 @@ def bayes_predictor(prompts: PromptDistribution) -> Any:
             "compare with ridge regression or least squares",
         )
     if len(law.weights) == 1:
-        factor = law.factors[0]
-        return GaussianPosteriorMean(factor @ factor.T, sigma, law.means[0])
+        return GaussianPosteriorMean.of_factor(law.factors[0], sigma, law.means[0])
     return MixturePosteriorMean(law.weights, law.means, law.factors, sigma)

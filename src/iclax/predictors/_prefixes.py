@@ -10,8 +10,12 @@ from ..prompts import Prompt
 
 
 def points(prompt: Prompt) -> Float[Array, "m d"]:
-    """The n inputs of the context and the query: the m = n + 1 points of a prompt."""
-    return jnp.concatenate([prompt.xs, prompt.query[None]])
+    """The n inputs of the context and the query: the m = n + 1 points of a prompt.
+
+    Whole numbers become floating-point ones.
+    """
+    at = jnp.concatenate([prompt.xs, prompt.query[None]])
+    return at.astype(jnp.result_type(at, float))
 
 
 def prefixes(predictor: Any, prompt: Prompt) -> Float[Array, " m"]:

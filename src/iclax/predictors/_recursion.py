@@ -10,10 +10,11 @@ from .._arrays import Array
 
 
 class Belief(NamedTuple):
-    """w | examples ~ N(`mean`, `cov`), and the log density of the labels so far."""
+    """w | examples ~ N(`mean`, S Sᵀ) with S = `root`, and the log density of the labels
+    so far."""
 
     mean: Float[Array, " d"]
-    cov: Float[Array, "d d"]
+    root: Float[Array, "d r"]
     log_evidence: Float[Array, ""]
 
 
@@ -21,35 +22,38 @@ def filtered(
     at: Float[Array, "m d"],
     ys: Float[Array, " n"],
     mean: Float[Array, " d"],
-    cov: Float[Array, "d d"],
-    noise_variance: Any,
+    root: Float[Array, "d r"],
+    noise_std: Any,
 ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
     r"""Predictions and log evidence at each of the m = n + 1 points, before its label.
 
-    With $s = x^T P x + \sigma^2$ and the gain $k = P x / s$ the update is $w \leftarrow
-    w + k (y - x^T w)$, $P \leftarrow P - k (P x)^T$: Sherman and Morrison's, in O(n d²)
-    for all prefixes together. A label that is already determined (s = 0, which needs σ
-    = 0) changes nothing.
+    With $f = S^T x$ and $s = f^T f + \sigma^2$ the update is $w \leftarrow w + S f (y -
+    x^T w) / s$, $S \leftarrow S - S f f^T / (s + \sigma \sqrt s)$: Potter's, in O(n d
+    r) for all prefixes together. A root resolves σ down to the rounding of S, a
+    covariance only down to the square root of that. A label that is already determined
+    (f = 0 and σ = 0) changes nothing.
     """
-    tolerance, scale = 100 * jnp.finfo(at.dtype).eps, jnp.max(jnp.diagonal(cov))
+    least = (100 * jnp.finfo(at.dtype).eps) ** 2 * jnp.max(jnp.sum(root**2, 1))
+    noise_std = jnp.asarray(noise_std, at.dtype)
 
     def step(belief: Belief, example: tuple[Array, Array]) -> tuple[Belief, Any]:
         x, y = example
-        mean, cov, log_evidence = belief
-        p, guess = cov @ x, x @ mean
-        s = x @ p + noise_variance
-        informative = s > tolerance * scale * (x @ x)
-        safe = jnp.where(informative, s, 1.0)
-        gain = jnp.where(informative, 1 / safe, 0.0)
-        error = y - guess
+        mean, root, log_evidence = belief
+        f, guess = x @ root, x @ mean
+        size = f @ f
+        informative = (noise_std > 0) | (size > least * (x @ x))
+        s = jnp.where(informative, size + noise_std**2, 1.0)
+        gain = jnp.where(informative, 1 / s, 0.0)
+        error, along = y - guess, root @ f
+        shrink = jnp.where(informative, 1 / (s + noise_std * jnp.sqrt(s)), 0.0)
         update = Belief(
-            mean + gain * error * p,
-            cov - gain * jnp.outer(p, p),
-            log_evidence - 0.5 * (gain * error**2 + jnp.log(safe)),
+            mean + gain * error * along,
+            root - shrink * jnp.outer(along, f),
+            log_evidence - 0.5 * (gain * error**2 + jnp.log(s)),
         )
         return update, (guess, log_evidence)
 
-    start = Belief(mean, cov, jnp.zeros((), at.dtype))
+    start = Belief(mean, root, jnp.zeros((), at.dtype))
     end, (guesses, evidence) = jax.lax.scan(step, start, (at[:-1], ys))
     return (
         jnp.append(guesses, at[-1] @ end.mean),

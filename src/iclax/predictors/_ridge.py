@@ -5,9 +5,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array
+from .._arrays import Array, is_concrete
+from .._errors import SettingError
 from ..prompts import Prompt
 from ._prefixes import points
 from ._recursion import filtered
@@ -17,10 +19,16 @@ from ._solve import solve
 class Ridge(eqx.Module):
     r"""$\hat y = x_q^T (X^T X + \lambda I)^{-1} X^T y$, λ = `strength` > 0.
 
-    With λ = σ² the posterior mean for w ~ N(0, I). For λ = 0 see `LeastSquares`.
+    With λ = σ² the posterior mean for w ~ N(0, I). For λ = 0 see `LeastSquares`; raises
+    `SettingError` for that and less.
     """
 
     strength: Any
+
+    def __check_init__(self):
+        if is_concrete(self.strength) and not np.all(np.asarray(self.strength) > 0):
+            allowed = "a number above 0 (for 0 use LeastSquares)"
+            raise SettingError("strength", f"{self.strength}", allowed)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         xs, ys = prompt.xs, prompt.ys
@@ -33,10 +41,11 @@ class Ridge(eqx.Module):
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
         """See `prefixes`: by rank-one updates."""
-        d = len(prompt.query)
-        prior = jnp.eye(d, dtype=prompt.xs.dtype) / self.strength
-        mean = jnp.zeros_like(prompt.query)
-        return filtered(points(prompt), prompt.ys, mean, prior, 1.0)[0]
+        at = points(prompt)
+        d, noise_std = at.shape[1], jnp.sqrt(jnp.asarray(self.strength, at.dtype))
+        mean, root = jnp.zeros(d, at.dtype), jnp.eye(d, dtype=at.dtype)
+        ys = jnp.asarray(prompt.ys, at.dtype)
+        return filtered(at, ys, mean, root, noise_std)[0]
 
 
 class LeastSquares(eqx.Module):
@@ -51,8 +60,9 @@ class LeastSquares(eqx.Module):
         A new x with a part c outside the span of those before moves w along c; any
         other by a rank-one update of $S = (X^T X)^+$.
         """
-        d = len(prompt.query)
-        eye = jnp.eye(d, dtype=prompt.xs.dtype)
+        at = points(prompt)
+        xs, query = at[:-1], at[-1]
+        eye = jnp.eye(len(query), dtype=at.dtype)
         tolerance = 100 * jnp.finfo(eye.dtype).eps
 
         def step(state: Any, example: Any) -> tuple[Any, Any]:
@@ -72,6 +82,6 @@ class LeastSquares(eqx.Module):
                 guess
             )
 
-        start = (jnp.zeros_like(prompt.query), jnp.zeros_like(eye), eye)
-        (w, _, _), guesses = jax.lax.scan(step, start, (prompt.xs, prompt.ys))
-        return jnp.append(guesses, prompt.query @ w)
+        start = (jnp.zeros_like(query), jnp.zeros_like(eye), eye)
+        (w, _, _), guesses = jax.lax.scan(step, start, (xs, prompt.ys))
+        return jnp.append(guesses, query @ w)

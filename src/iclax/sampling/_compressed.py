@@ -53,9 +53,10 @@ def compressed_batch(
     Given the weights and the query, $\frac1m \sum_{j \le m} e_j e_j^T$ has exactly the
     law of $\frac1n \sum_{i \le n} e_i e_i^T$ (with `mean=False`, the plain sums have
     the same law), so whatever sees a prompt only through it (linear attention of any
-    depth without the query in its sum, ridge regression, gradient descent) can be
-    trained and tested on these short prompts. m = min(n, d) without noise. Derived in
-    docs/models.md.
+    depth without the query in its sum, gradient descent) can be trained and tested on
+    these short prompts. Ridge regression, Gaussian posterior means and attention that
+    is not divided by n see the plain sums: they need `mean=False`. m = min(n, d)
+    without noise. Derived in docs/models.md.
 
     Raises `AssumptionError` unless covariates are Gaussian, tasks linear and the query
     independent of the context, and `SettingError` for a batch below 1.
