@@ -393,6 +393,8 @@ def test_whole_numbers_in_prompts_are_numbers(predictor):
         (lambda: p.Ridge(0.0), "strength"),
         (lambda: p.Ridge(-1.0), "strength"),
         (lambda: p.GradientDescent(-1, 0.1), "steps"),
+        (lambda: p.KNearest(0), "k"),
+        (lambda: p.DiscreteMMSE(np.zeros((0, 2)), 0.5), "pool"),
         (lambda: p.GaussianPosteriorMean(-np.eye(2), 0.5), "cov"),
         (lambda: p.GaussianPosteriorMean(np.eye(2), -0.5), "noise_std"),
     ],
@@ -411,3 +413,16 @@ def test_step_sizes_that_fit_no_steps_are_refused(rates, getkey):
     ):
         with pytest.raises(SettingError, match="step_size"):
             predictor(law.sample(getkey()))
+
+
+def test_a_law_of_traced_tasks_is_unknown_and_said_to_be(getkey):
+    def predict(cov):
+        law = PromptDistribution(Gaussian(np.eye(2)), Linear(cov), 5, 0.1)
+        return p.bayes_predictor(law)(prompt)
+
+    known = PromptDistribution(Gaussian(np.eye(2)), Linear(np.eye(2)), 5, 0.1)
+    prompt = known.sample(getkey())
+    exact = p.bayes_predictor(known)(prompt)
+    np.testing.assert_allclose(predict(jnp.eye(2)), exact)
+    with pytest.raises(AssumptionError, match="Bayes predictor of Linear"):
+        jax.jit(predict)(jnp.eye(2))

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ._errors import SettingError
+from ._lazy import jax
 
 # A NumPy or a JAX array. `Any` lets shape annotations such as Float[Array, "d d"] be
 # checked in tests without importing JAX here.
@@ -24,6 +25,15 @@ def namespace(*values: Any) -> Any:
 def is_concrete(value: Any) -> bool:
     """Whether the entries can be inspected (a NumPy array or a plain number)."""
     return isinstance(value, (np.ndarray, np.generic, float, int))
+
+
+def is_traced(*values: Any) -> bool:
+    """Whether any value is known only while a program is being compiled."""
+    return any(
+        hasattr(value, "__array_namespace__") and isinstance(value, jax.core.Tracer)
+        for value in values
+        if not isinstance(value, (np.ndarray, np.generic))
+    )
 
 
 def as_array(value: Any) -> Array:

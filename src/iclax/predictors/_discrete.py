@@ -32,6 +32,9 @@ class DiscreteMMSE(eqx.Module):
         if is_concrete(noise_std) and not noise_std > 0:
             raise SettingError("noise_std", f"{noise_std}", "a positive number")
         self.pool, self.noise_std = as_array(pool), noise_std
+        if self.pool.ndim != 2 or not len(self.pool):
+            found = f"an array of shape {self.pool.shape}"
+            raise SettingError("pool", found, "one row per task, at least one")
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         """The prediction at the query."""

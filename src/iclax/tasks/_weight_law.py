@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array, is_concrete
+from .._arrays import Array, is_concrete, is_traced
 from ._base import TaskDistribution
 from ._linear import Linear
 from ._low_rank import LowRank
@@ -34,7 +34,7 @@ def weight_law(tasks: TaskDistribution) -> WeightLaw | None:
     Covers `Linear`, `LowRank`, their mixtures and their projections; of laws with
     traced arrays only `LowRank` without a floor.
     """
-    if isinstance(tasks, Linear) and is_concrete(tasks.mean):
+    if isinstance(tasks, Linear) and not is_traced(tasks.mean, tasks.cov):
         return _law([1.0], [tasks.mean], [thin_root(tasks.cov)])
     if isinstance(tasks, LowRank) and is_concrete(tasks.weights):
         return weight_law(tasks.as_mixture())
