@@ -77,6 +77,61 @@ def test_times_do_not_depend_on_the_recording(every):
     assert abs(times.half_drop[0] - full.half_drop[0]) <= every
 
 
+def test_one_run_is_a_curve_without_a_run_axis():
+    losses, final = np.ones(1000), logistic(300)
+    for name, curve in (("final", final), ("accuracy", 1 - final)):
+        one = plateau_times(STEPS, losses, **{name: curve})
+        many = plateau_times(STEPS, losses[None], **{name: curve[None]})
+        assert one.completion == many.completion and np.isfinite(one.completion[0])
+        for wrong in (curve[:-1], np.stack([curve, curve])):
+            with pytest.raises(SettingError, match=f"{name}: found shape"):
+                plateau_times(STEPS, losses, **{name: wrong})
+
+
+def window_means(steps, values, window):
+    """Written out: at each record the mean since `window` steps before it."""
+    start = steps[0] - (steps[1] - steps[0])
+    return [
+        values[(steps > t - window) & (steps <= t)].mean()
+        if t - start >= window
+        else np.inf
+        for t in steps
+    ]
+
+
+def test_windows_are_in_steps_where_records_are_uneven():
+    sparse, dense = np.arange(1000, 4001, 1000), np.arange(4010, 5001, 10)
+    late = np.concatenate([sparse, dense])
+    early = np.concatenate([np.arange(10, 1001, 10), np.arange(1100, 5001, 100)])
+    for steps in (late, early):
+        curve = logistic(2500 if steps is late else 3000, 50.0, steps=steps)
+        means = np.array(window_means(steps, curve, 200.0))
+        expected = steps[np.argmax(means < 0.8)]
+        assert first_below(steps, curve[None], 0.8, 200.0)[0] == expected
+        level = (means[np.isfinite(means)][0] + means[-1]) / 2
+        after = np.argmax(means <= level)
+        found = half_drop(steps, curve, 200.0)
+        assert steps[after - 1] <= found <= steps[after]
+    assert first_below(early, np.zeros((1, 140)), 0.8, 200.0)[0] == 200
+
+
+def test_windows_count_fractional_steps_exactly():
+    steps = 0.1 * np.arange(1, 501)
+    values = np.random.default_rng(3).standard_normal((1, 500))
+    moved = first_below(steps, values, -0.5, 1.0)
+    assert moved == pytest.approx(0.1 * first_below(STEPS[1:501], values, -0.5, 10.0))
+
+
+def test_a_run_shorter_than_the_window_has_no_times():
+    times = plateau_times(STEPS[:50], np.zeros(50))
+    assert np.isnan(times.escape[0]) and np.isnan(times.half_drop[0])
+
+
+def test_a_descent_without_a_plateau_starts_at_the_first_step():
+    steps = np.arange(5, 1005)
+    assert change_point(steps, np.exp(-steps / 200)) == 5.0
+
+
 def test_half_drop_interpolates():
     steps = np.array([0.0, 1.0, 3.0, 10.0])
     assert half_drop(steps, np.array([1.0, 0.8, 0.2, 0.0])) == pytest.approx(2.0)
@@ -149,6 +204,24 @@ def test_bootstrap_agrees_with_the_normal_interval():
     )
     with pytest.raises(SettingError):
         bootstrap([1.0, np.nan])
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_ratios_of_values_that_are_not_positive_are_refused(bad):
+    with pytest.raises(SettingError, match="first"):
+        bootstrap_ratio([1.0, bad], [1.0, 2.0])
+    with pytest.raises(SettingError, match="second"):
+        bootstrap_ratio([1.0, 2.0], [bad])
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0, -0.5, float("nan")])
+def test_a_level_is_between_0_and_1(level):
+    with pytest.raises(SettingError, match="level"):
+        bootstrap([1.0, 2.0], level=level)
+    with pytest.raises(SettingError, match="level"):
+        bootstrap_ratio([1.0, 2.0], [1.0], level=level)
+    with pytest.raises(SettingError, match="resamples"):
+        bootstrap([1.0, 2.0], resamples=0)
 
 
 def test_runs_that_never_escape_make_a_lower_bound():
@@ -240,9 +313,35 @@ def test_tables_are_read_wide_and_long(tmp_path):
     assert load_curves(plain).values.tolist() == [[1.0, 0.5, 0.25]]
 
 
+def test_runs_keep_all_digits_of_their_seed(tmp_path):
+    path = tmp_path / "long.csv"
+    seeds = ("1000001", "1000002", "0.1234567")
+    path.write_text(
+        "seed,step,loss\n"
+        + "\n".join(f"{s},{t},{i}" for i, s in enumerate(seeds) for t in (0, 1))
+    )
+    curves = load_curves(path)
+    found = dict(zip(curves.names, curves.values[:, 0], strict=True))
+    assert found == {"1000001": 0.0, "1000002": 1.0, "0.1234567": 2.0}
+
+
+def test_a_table_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("step,Größe\n0,1\n1,2\n".encode("latin-1"))
+    with pytest.raises(SettingError, match="UTF-8"):
+        load_curves(path)
+    path.write_bytes("\ufeffloss,step\n3,0\n4,1\n".encode())
+    assert load_curves(path).names == ("loss",)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
+        ("step,loss,loss\n0,1,2\n1,1,2\n", "two columns named 'loss'"),
+        ("step,loss\n0,1\nnan,1\n2,1\n", "nan in column step"),
+        ("step,loss\n0,1\n1,1\ninf,1\n", "inf in column step"),
+        ("seed,step,loss\nnan,0,1\n1,0,1\n1,1,1\n", "nan in column seed"),
+        ("seed,step,loss\n1e17,0,1\n1,0,1\n1,1,1\n", "1e.17 in column seed"),
         ("", "empty"),
         ("step,loss\n0,1\n1,oops\n", "'oops' in line 3"),
         ("step,loss\n0,1\n1\n", "1 cells in line 3"),

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution
-from ._risk import Estimate, Predictor, average_terms, fresh
+from ._risk import Estimate, Predictor, average_terms, fresh, predicted
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,27 @@ def simulate_against(
 ) -> Against:
     """Risks of `predictors`, their gap to `reference` and their edge over `rival`.
 
-    Of `others` only the risks, on the same prompts.
+    Of `others` only the risks, on the same prompts. Raises `SettingError` for a name in
+    both, a prediction that is not a scalar and a `num_prompts` below 1.
     """
     aside = others or {}
+    _check_names(predictors, aside)
 
     def terms(prompt: Prompt) -> dict[str, Any]:
-        values = {name: p(prompt) for name, p in predictors.items()}
+        values = {
+            k: predicted(f"predictors.{k}", p, prompt) for k, p in predictors.items()
+        }
         errors = {k: (v - prompt.target) ** 2 for k, v in values.items()}
         found = {f"risk {k}": e for k, e in errors.items()}
-        found |= {
-            f"risk {k}": (p(prompt) - prompt.target) ** 2 for k, p in aside.items()
-        }
+        for k, p in aside.items():
+            value = predicted(f"others.{k}", p, prompt)
+            found[f"risk {k}"] = (value - prompt.target) ** 2
         if reference is not None:
-            exact = reference(prompt)
+            exact = predicted("reference", reference, prompt)
             found |= {f"gap {k}": (v - exact) ** 2 for k, v in values.items()}
             found["size"] = exact**2
         if rival is not None:
-            worse = (rival(prompt) - prompt.target) ** 2
+            worse = (predicted("rival", rival, prompt) - prompt.target) ** 2
             found |= {f"edge {k}": worse - e for k, e in errors.items()}
         return found
 
@@ -65,6 +70,14 @@ def simulate_against(
         gaps={name: float(np.sqrt(gap.mean / size)) for name, gap in gaps.items()},
         advantages=_named(found, "edge "),
     )
+
+
+def _check_names(
+    predictors: Mapping[str, Predictor], others: Mapping[str, Predictor]
+) -> None:
+    shared = ", ".join(sorted(set(predictors) & set(others)))
+    if shared:
+        raise SettingError("others", shared, "names that `predictors` does not have")
 
 
 def _named(found: dict[str, Estimate], prefix: str) -> dict[str, Estimate]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._errors import SettingError
+from ._counts import check_count
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ def bootstrap(
     """`statistic` of the `values`, one per run, with its bootstrap interval.
 
     Runs are resampled with replacement; with fewer than about 10 runs the interval is
-    somewhat too narrow (at 5 runs a 95 % interval covers about 85-90 %).
+    somewhat too narrow (at 5 runs a 95 % interval covers about 85-90 %). Raises
+    `SettingError` for values that are not finite and a `level` outside (0, 1).
     """
+    _check_options(level, resamples)
     values = _checked(values)
     draws = _resampled(values, resamples, seed)
     low, high = _quantiles(statistic(draws, axis=1), level)
@@ -72,19 +75,37 @@ def bootstrap_ratio(
     seed: int = 0,
 ) -> Interval:
     """The ratio of geometric means, `first` over `second`, two independent sets of
-    positive values, with its bootstrap interval."""
-    first, second = np.log(_checked(first)), np.log(_checked(second))
+    positive values, with its bootstrap interval.
+
+    Raises `SettingError` for other values and for a `level` outside (0, 1).
+    """
+    _check_options(level, resamples)
+    first, second = _logs("first", first), _logs("second", second)
     up, down = _resampled(first, resamples, seed), _resampled(second, resamples, ~seed)
     low, high = _quantiles(np.exp(up.mean(axis=1) - down.mean(axis=1)), level)
     value = float(np.exp(first.mean() - second.mean()))
     return Interval(value, low, high, min(len(first), len(second)))
 
 
-def _checked(values: Any) -> Float[np.ndarray, " runs"]:
+def _check_options(level: float, resamples: int) -> None:
+    if not 0 < level < 1:
+        raise SettingError("level", f"{level}", "a number between 0 and 1")
+    check_count("resamples", resamples)
+
+
+def _checked(values: Any, name: str = "values") -> Float[np.ndarray, " runs"]:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values) or not np.all(np.isfinite(values)):
-        raise SettingError("values", f"{values}", "finite numbers, one per run")
+        raise SettingError(name, f"{values}", "finite numbers, one per run")
     return values
+
+
+def _logs(name: str, values: Any) -> Float[np.ndarray, " runs"]:
+    values = _checked(values, name)
+    if not np.all(values > 0):
+        allowed = "positive numbers; count a time of 0 as one step"
+        raise SettingError(name, f"{values}", allowed)
+    return np.log(values)
 
 
 def _resampled(

@@ -13,6 +13,8 @@ from ._event_files import read_event_file
 _STEP = ("step", "steps", "iteration", "iter", "epoch", "time", "t")
 _RUN = ("seed", "run")
 _LOSS = ("loss", "value", "train_loss")
+_LARGEST = float(np.finfo(np.float64).max)
+_WHOLE = 2.0**53  # above it two seeds can be the same number
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,8 @@ def load_curves(path: Path, column: str | None = None) -> Curves:
     A table has a column of steps (the first, or one named step, iteration, epoch or
     time) and one column a run, or in long form a column named seed or run and one of
     losses. `column` picks a column, or the tag of an event file. Runs are cut to the
-    steps that all have. Raises `SettingError` naming the cell that is not a number.
+    steps that all have. Raises `SettingError` naming the cell that is not a number, a
+    repeated column name, a step or seed that is not finite, or a file that is not text.
     """
     path = Path(path)
     if not path.exists():
@@ -62,6 +65,7 @@ def _table(path: Path, column: str | None) -> dict[str, Float[np.ndarray, "point
     lower = [name.lower() for name in header]
     at = next((lower.index(name) for name in _STEP if name in lower), 0)
     run = next((lower.index(name) for name in _RUN if name in lower), None)
+    _check_column(path, header[at], numbers[:, at], _LARGEST)
     if column is not None and column not in header:
         raise SettingError("column", column, f"one of {', '.join(header)}")
     chosen = [header.index(column)] if column else None
@@ -71,20 +75,35 @@ def _table(path: Path, column: str | None) -> dict[str, Float[np.ndarray, "point
     chosen = chosen or [i for i, name in enumerate(lower) if name in _LOSS]
     if len(chosen) != 1:
         raise SettingError("column", "no single loss column", ", ".join(header))
+    _check_column(path, header[run], numbers[:, run], _WHOLE)
     groups = np.unique(numbers[:, run])
-    rows = {f"{g:g}": numbers[numbers[:, run] == g] for g in groups}
+    rows = {_run_name(g): numbers[numbers[:, run] == g] for g in groups}
     return {name: part[:, [at, chosen[0]]] for name, part in rows.items()}
 
 
+def _run_name(number: float) -> str:
+    """All its digits: two runs never share a name."""
+    return str(int(number)) if number.is_integer() else repr(float(number))
+
+
+def _check_column(
+    path: Path, name: str, values: Float[np.ndarray, " points"], most: float
+) -> None:
+    bad = np.flatnonzero(~(np.abs(values) <= most))
+    if len(bad):
+        allowed = "finite numbers" if most == _LARGEST else f"numbers up to {most:.0f}"
+        raise SettingError(str(path), f"{values[bad[0]]} in column {name}", allowed)
+
+
 def _read_csv(path: Path) -> tuple[list[str], Float[np.ndarray, "points columns"]]:
-    with path.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows:
-        raise SettingError(str(path), "an empty file", "a table of numbers")
+    rows = _cells(path)
     if not all(_is_number(cell) for cell in rows[0]):
         header, rows, first = [cell.strip() for cell in rows[0]], rows[1:], 2
     else:
         header, first = [f"column {i}" for i in range(len(rows[0]))], 1
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise SettingError(str(path), f"two columns named {twice!r}", "distinct names")
     for i, row in enumerate(rows):
         if len(row) != len(header):
             found = f"{len(row)} cells in line {i + first}"
@@ -99,6 +118,19 @@ def _read_csv(path: Path) -> tuple[list[str], Float[np.ndarray, "points columns"
             "steps and at least one curve, at least two rows",
         )
     return header, np.array([[float(cell) for cell in row] for row in rows])
+
+
+def _cells(path: Path) -> list[list[str]]:
+    """The rows that are not empty, at least one."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error):
+        found, allowed = "bytes that are not UTF-8 text", "a table saved as UTF-8"
+        raise SettingError(str(path), found, allowed) from None
+    if not rows:
+        raise SettingError(str(path), "an empty file", "a table of numbers")
+    return rows
 
 
 def _is_number(cell: str) -> bool:

@@ -14,6 +14,7 @@ from .._arrays import Array
 from .._compile import compiler_options
 from ..covariates import Covariates
 from ..tasks import TaskDistribution
+from ._counts import check_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +55,13 @@ def simulate_moments(
 
     Each of `num_tasks` functions is seen at `num_points` m points: with
     $s = \sum_i f(x_i) x_i$, U averages $(s s^T - \sum_i f(x_i)^2 x_i x_i^T)/(m(m-1))$.
-    Standard errors come from the spread over functions. Exact counterpart:
+    Standard errors come from the spread over functions: NaN for one. Raises
+    `SettingError` for a count below 1, or fewer than two points. Exact counterpart:
     `iclax.theory.moments`.
     """
+    check_count("num_tasks", num_tasks)
+    check_count("num_points", num_points, least=2)
+    check_count("batch_size", batch_size)
 
     def one(task_key: Any) -> tuple[Array, Array, Array]:
         point_key, value_key = jr.split(task_key)
@@ -88,5 +93,6 @@ def _mean_and_error(parts: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The mean over batches and its standard error, from batch means and squares."""
     means, squares = (np.asarray(v, dtype=np.float64) for v in zip(*parts, strict=True))
     mean, square = means.mean(axis=0), squares.mean(axis=0)
-    error = np.sqrt(np.clip(square - mean**2, 0.0, None) / count)
+    variance = np.clip(square - mean**2, 0.0, None) if count > 1 else mean * np.nan
+    error = np.sqrt(variance / count)
     return np.asarray(mean), np.asarray(error)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Shaped
 from .._errors import SettingError
 from ._bootstrap import Interval, bootstrap
 from ._change_points import coarsen, segments
+from ._windows import full_windows, trailing_means
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +17,8 @@ class PlateauTimes:
 
     `escape` and `completion` follow Kim et al. (2024), `half_drop` is the first time
     the loss has made half of its total drop, and `change_point` the end of the flat
-    segment before the drop, from a piecewise-linear fit.
+    segment before the drop, from a piecewise-linear fit; NaN also for a loss that falls
+    in one straight line.
     """
 
     escape: Float[np.ndarray, " runs"]
@@ -32,10 +34,10 @@ class PlateauTimes:
 
 def plateau_times(
     steps: Shaped[np.ndarray, " records"],
-    losses: Float[np.ndarray, "runs records"],
+    losses: Float[np.ndarray, "..."],
     *,
-    final: Float[np.ndarray, "runs records"] | None = None,
-    accuracy: Float[np.ndarray, "runs records"] | None = None,
+    final: Float[np.ndarray, "..."] | None = None,
+    accuracy: Float[np.ndarray, "..."] | None = None,
     normalizer: float = 1.0,
     window: float = 100.0,
     escape_below: float = 0.8,
@@ -44,20 +46,21 @@ def plateau_times(
 ) -> PlateauTimes:
     """All plateau times of some runs' loss curves.
 
-    `losses` are divided by `normalizer`, the height of the plateau (the no-context loss
-    of Kim et al.). `final` is the loss of the last point of the prompts, from which
-    completion is read (default: `losses`; Kim et al. take `complete_below` 0.2 for
-    quadratics); with `accuracy` completion is its rise above `complete_accuracy`.
-    `window` is in steps. Raises `SettingError` for steps that do not increase.
+    Curves are (runs, records), or (records,) for one run. `losses` are divided by
+    `normalizer`, the height of the plateau (the no-context loss of Kim et al.). `final`
+    is the loss of the last point of the prompts, from which completion is read
+    (default: `losses`; Kim et al. take `complete_below` 0.2 for quadratics); with
+    `accuracy` completion is its rise above `complete_accuracy`. `window` is in steps.
+    Raises `SettingError` for steps that do not increase and for curves of different
+    shapes.
     """
     steps, losses = _checked(steps, losses)
     losses = losses / normalizer
     if accuracy is not None:
-        completion = first_below(
-            steps, -np.asarray(accuracy), -complete_accuracy, window
-        )
+        risen = _like("accuracy", accuracy, losses)
+        completion = first_below(steps, -risen, -complete_accuracy, window)
     else:
-        last = losses if final is None else np.asarray(final) / normalizer
+        last = losses if final is None else _like("final", final, losses) / normalizer
         completion = first_below(steps, last, complete_below, window)
     return PlateauTimes(
         first_below(steps, losses, escape_below, window),
@@ -74,14 +77,13 @@ def first_below(
     threshold: float,
     window: float = 100.0,
 ) -> Float[np.ndarray, " runs"]:
-    """The first recorded step at which the mean of the last `window` steps' values is
-    below `threshold`; NaN where that never happens.
+    """The first recorded step at which the mean of the values recorded in the last
+    `window` steps is below `threshold`; NaN where that never happens.
 
     As if the window were filled with infinity before the first record: no time is
     found before the window is full.
     """
-    size = _window_size(steps, window)
-    means = _trailing_means(np.asarray(values, dtype=np.float64), size)
+    means = trailing_means(steps, np.asarray(values, dtype=np.float64), window)
     below = means < threshold
     found = np.asarray(steps, dtype=np.float64)[np.argmax(below, axis=1)]
     return np.where(below.any(axis=1), found, np.nan)
@@ -94,12 +96,12 @@ def half_drop(
 ) -> float:
     """The first time the curve, averaged over `window` steps, has made half of its
     total drop; interpolated between records. NaN for a curve that never drops."""
-    size = _window_size(steps, window)
-    smooth = _trailing_means(curve[None], size)[0, size - 1 :]
-    times = np.asarray(steps, dtype=np.float64)[size - 1 :]
-    start, end = smooth[0], smooth[-1]
-    if not end < start:
+    full = full_windows(steps, window)
+    smooth = trailing_means(steps, curve[None], window)[0, full]
+    times = np.asarray(steps, dtype=np.float64)[full]
+    if not full.any() or not smooth[-1] < smooth[0]:
         return float("nan")
+    start, end = smooth[0], smooth[-1]
     level = (start + end) / 2
     after = int(np.argmax(smooth <= level))
     before = max(after - 1, 0)
@@ -114,8 +116,9 @@ def change_point(
     """The end of the plateau: where the last nearly flat segment ends before the curve
     has made half of its drop.
 
-    Segments come from `segments`; one is nearly flat if it falls at less than a quarter
-    of the mean rate. NaN where the curve does not drop, 0 where it has no plateau.
+    Segments come from `segments`, over the records; one is nearly flat if it falls at
+    less than a quarter of the mean rate. The first step where the curve has no plateau;
+    NaN where it does not drop or is one straight line, which has no change point.
     """
     values, size = coarsen(np.asarray(curve, dtype=np.float64))
     times = np.asarray(steps, dtype=np.float64)[size - 1 :: size][: len(values)]
@@ -156,15 +159,9 @@ def _checked(steps, losses) -> tuple[np.ndarray, np.ndarray]:
     return steps, losses
 
 
-def _window_size(steps: np.ndarray, window: float) -> int:
-    """`window` steps as a number of records, at least one."""
-    spacing = float(np.median(np.diff(steps)))
-    return int(min(max(round(window / spacing), 1), len(steps)))
-
-
-def _trailing_means(values: np.ndarray, size: int) -> np.ndarray:
-    """Means of the last `size` records; infinite before there are as many."""
-    total = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
-    means = np.full(values.shape, np.inf)
-    means[:, size - 1 :] = (total[:, size:] - total[:, :-size]) / size
-    return means
+def _like(name: str, curves: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    curves = np.atleast_2d(np.asarray(curves, np.float64))
+    if curves.shape != losses.shape:
+        allowed = f"{losses.shape}, as of the losses"
+        raise SettingError(name, f"shape {curves.shape}", allowed)
+    return curves

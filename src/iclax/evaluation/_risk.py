@@ -11,15 +11,17 @@ import jax.random as jr
 import numpy as np
 
 from .._compile import compiler_options
+from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution
 from ..sampling import fresh_batch
+from ._counts import check_count
 
 Predictor = Callable[[Prompt], Any]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A simulated mean with its `standard_error` over `count` prompts."""
+    """A simulated mean with its `standard_error` over `count` prompts; NaN for one."""
 
     mean: float
     standard_error: float
@@ -40,17 +42,29 @@ def simulate_risks(
 ) -> dict[str, Estimate]:
     r"""Risk $E(\hat y - f(x_q))^2$ of each predictor, on the same simulated prompts.
 
-    `num_prompts` is rounded up to whole batches; a predictor takes one `Prompt`.
-    Exact counterparts: `iclax.theory.preconditioner_risk`, `attention_risk`.
+    `num_prompts` is rounded up to whole batches; a predictor takes one `Prompt` and
+    returns a scalar. Raises `SettingError` for a count below 1 and for a prediction of
+    another shape. Exact counterparts: `iclax.theory.preconditioner_risk`,
+    `attention_risk`.
     """
 
     def errors(prompt: Prompt) -> dict[str, Any]:
         return {
-            name: (predictor(prompt) - prompt.target) ** 2
+            name: (predicted(f"predictors.{name}", predictor, prompt) - prompt.target)
+            ** 2
             for name, predictor in predictors.items()
         }
 
     return average_terms(errors, fresh(prompts), num_prompts, key, batch_size)
+
+
+def predicted(name: str, predictor: Predictor, prompt: Prompt) -> Any:
+    """The prediction for `prompt`; raises `SettingError` unless it is a scalar."""
+    value = predictor(prompt)
+    if jnp.shape(value) != ():
+        found = f"predictions of shape {jnp.shape(value)}"
+        raise SettingError(name, found, "a scalar for each prompt")
+    return value
 
 
 def fresh(prompts: PromptDistribution) -> Callable[[Any, int], Prompt]:
@@ -66,6 +80,8 @@ def average_terms(
     batch_size: int,
 ) -> dict[str, Estimate]:
     """Means of `terms(prompt)` over prompts from `sample_batch(key, size)`."""
+    check_count("num_prompts", num_prompts)
+    check_count("batch_size", batch_size)
     batch_size = min(batch_size, num_prompts)
     num_batches = -(-num_prompts // batch_size)
 
@@ -86,5 +102,5 @@ def average_terms(
 def _combine(means: Any, squares: Any, count: int) -> Estimate:
     mean = float(np.mean(np.asarray(means, dtype=np.float64)))
     square = float(np.mean(np.asarray(squares, dtype=np.float64)))
-    variance = max(square - mean**2, 0.0)
+    variance = max(square - mean**2, 0.0) if count > 1 else np.nan
     return Estimate(mean, float(np.sqrt(variance / count)), count)

@@ -10,6 +10,7 @@ from .._errors import SettingError
 from .._lazy import jnp, jr
 from ..covariates import Covariates
 from ..tasks import TaskDistribution
+from ._numbers import check_context_length, check_noise_std
 from ._query import RepeatedPoint
 
 
@@ -55,18 +56,8 @@ class PromptDistribution:
                 f"dimension {query_dim}",
                 f"dimension {self.covariates.dim} (covariates)",
             )
-        if isinstance(self.context_length, int) and self.context_length < 1:
-            raise SettingError(
-                "prompt.context_length",
-                f"{self.context_length}",
-                "a whole number of at least 1",
-            )
-        if isinstance(self.noise_std, (int, float)) and not 0 <= self.noise_std < float(
-            "inf"
-        ):
-            raise SettingError(
-                "prompt.noise_std", f"{self.noise_std}", "a finite number ≥ 0"
-            )
+        check_context_length(self.context_length)
+        check_noise_std(self.noise_std)
 
     @property
     def dim(self) -> int:

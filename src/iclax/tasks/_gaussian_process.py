@@ -48,9 +48,7 @@ class GaussianProcess(TaskDistribution):
     ) -> Float[Array, "m p"]:
         """k at every pair of a row of `x` and a row of `z`."""
         xp = namespace(x, z)
-        metric = as_array(self.metric)
-        a, b = x @ metric, z @ metric
-        squares = xp.sum(a * x, 1)[:, None] + xp.sum(b * z, 1)[None, :] - 2 * a @ z.T
+        squares = _squared_distances(x, z, as_array(self.metric))
         return self.variance * xp.exp(-0.5 * squares)
 
     def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
@@ -60,6 +58,23 @@ class GaussianProcess(TaskDistribution):
         gram = jax.vmap(lambda block: self.kernel(block, block))(xs)
         jitter = 1e-5 * self.variance * jnp.eye(xs.shape[1])
         return _correlated(gram + jitter[None], jr.normal(key, xs.shape[:2]))
+
+
+def _squared_distances(
+    x: Float[Array, "m d"], z: Float[Array, "p d"], metric: Float[Array, "d d"]
+) -> Float[Array, "m p"]:
+    """$(x-z)^T A (x-z)$ at every pair of rows, also in float32 to rounding.
+
+    A sum of products of differences about a common center. Expanded squares cancel:
+    far from 0, or on a short length scale, their Gram matrix is indefinite.
+    """
+    center = namespace(x, z).mean(x, axis=0, keepdims=True)
+    x, z = x - center, z - center
+    a, b = x @ metric, z @ metric
+    return sum(
+        (x[:, i, None] - z[None, :, i]) * (a[:, i, None] - b[None, :, i])
+        for i in range(x.shape[1])
+    )
 
 
 def _correlated(
