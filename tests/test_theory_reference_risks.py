@@ -234,7 +234,7 @@ def test_descent_on_the_spectrum_equals_pairings(num, n):
     )
     gamma = 0.8 * np.linalg.inv(cov)
     first = own._descent_on_the_spectrum(STEPS[:num], prompts, cov, 0.8)
-    second = own._descent_by_pairings(STEPS[:num], prompts, gamma, cov)
+    second = own._descent_by_pairings(num, prompts, gamma, cov)(STEPS[:num])
     assert first == pytest.approx(second, rel=1e-10)
     found = theory.gradient_descent_risk(STEPS[:num], prompts, gamma)
     assert found == pytest.approx(first, rel=1e-10)
@@ -275,6 +275,68 @@ def test_the_best_shared_step_is_that_of_a_grid(num):
     risks = [theory.gradient_descent_risk([step] * num, prompts) for step in grid]
     assert grid[np.argmin(risks)] == pytest.approx(found.step, abs=grid[1])
     assert min(risks) >= found.risk and min(risks) == pytest.approx(found.risk, 1e-4)
+
+
+STEEP = PromptDistribution(Gaussian([10.0, 0.1]), Linear([0.0, 1.0]), 1000)
+LEANING = PromptDistribution(  # the query makes tr(C) negative
+    Gaussian(np.array([[1.0, 0.5], [0.5, 0.4]])),
+    Linear(np.zeros((2, 2)), np.array([0.0, 1.0])),
+    5,
+    0.3,
+    Gaussian(np.array([[1.001, -0.9], [-0.9, 0.811]])),
+)
+
+
+@pytest.mark.parametrize(
+    "prompts", [STEEP, LEANING, isotropic()], ids=["steep", "leaning", "isotropic"]
+)
+@pytest.mark.parametrize("num", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_best_shared_step_is_that_of_a_wide_grid(prompts, num):
+    """The edge 2 / λ_max bounds nothing where W avoids the top eigenvector."""
+    found = theory.best_gradient_descent(prompts, num)
+    steps = np.linspace(-2, 2, 201)
+    risks = own.descent_risks(num, prompts)
+    values = np.array([risks([step] * num) for step in steps])
+    assert steps[np.argmin(values)] == pytest.approx(found.step, abs=1.01e-2)
+    assert found.risk <= values.min() * (1 + 1e-12)
+    assert found.risk == pytest.approx(risks([found.step] * num), rel=1e-12)
+
+
+def test_one_best_step_beyond_the_edge_is_the_best_plain_step():
+    found, plain = theory.best_gradient_descent(STEEP, 1), theory.best_plain_step(STEEP)
+    assert (found.step, found.risk) == (plain.step, plain.risk)
+    assert found.step > 4 * 2 / 10
+
+
+@pytest.mark.parametrize("num", [2, 4])
+def test_the_lower_of_several_local_minima_is_found(num):
+    """Sharp spectra and loud labels: u^K = c / (1 + c) at u = 1 − ηt of either sign."""
+    prompts = PromptDistribution(Gaussian([1.0]), Linear([1.0]), 1000, 40.0)
+    found = theory.best_gradient_descent(prompts, num)
+    steps = np.linspace(0, 2.2, 221)
+    values = [theory.gradient_descent_risk([step] * num, prompts) for step in steps]
+    wells = 1 + np.flatnonzero(np.diff(np.sign(np.diff(values))) > 0)
+    assert len(wells) == 2
+    assert steps[np.argmin(values)] == pytest.approx(found.step, abs=1.01e-2)
+    assert found.risk <= min(values)
+
+
+@pytest.mark.parametrize("num", [2, 5])
+def test_the_slope_vanishes_at_the_best_shared_step(num):
+    prompts = isotropic(n=30)
+    found = theory.best_gradient_descent(prompts, num)
+    risk = lambda step: theory.gradient_descent_risk([step] * num, prompts)
+    slope, curve = jax.jit(
+        lambda step: (jax.grad(risk)(step), jax.grad(jax.grad(risk))(step)),
+        compiler_options=helpers.QUICK,
+    )(found.step)
+    assert curve > 0 and abs(slope / curve) < 1e-8 * found.step
+
+
+def test_the_best_shared_step_of_tasks_that_are_zero_is_zero():
+    prompts = isotropic(tasks=Linear(np.zeros((3, 3))))
+    found = theory.best_gradient_descent(prompts, 2)
+    assert (found.step, found.risk) == (0, 0)
 
 
 def test_risks_are_differentiated_in_penalty_steps_and_tasks():
@@ -337,5 +399,7 @@ def test_missing_assumptions_are_named():
     for risk, prompts, missing in cases:
         with pytest.raises(AssumptionError, match=missing):
             risk(prompts)
+    with pytest.raises(SettingError, match="num_steps"):
+        theory.best_gradient_descent(isotropic(), 0)
     with pytest.raises(SettingError, match="penalty"):
         theory.ridge_risk(isotropic(), -1.0)

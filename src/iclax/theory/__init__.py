@@ -10,6 +10,7 @@ from ._attention_dynamics import (
     attention_descent as attention_descent,
     attention_flow as attention_flow,
 )
+from ._best_descent import best_gradient_descent as best_gradient_descent
 from ._certificate import Certificate as Certificate, certify as certify
 from ._descent import DescentResult as DescentResult, descend as descend
 from ._design import (
@@ -96,7 +97,6 @@ from ._pretraining_shift import (
 from ._rectangular import rectangular_risk as rectangular_risk
 from ._reference_risks import (
     bayes_risk as bayes_risk,
-    best_gradient_descent as best_gradient_descent,
     gradient_descent_risk as gradient_descent_risk,
     ridge_risk as ridge_risk,
 )

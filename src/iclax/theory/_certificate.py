@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array, as_array
+from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import PromptDistribution
 from ._full_attention import (
@@ -18,6 +18,7 @@ from ._full_attention_heads import heads_gradient, lift
 from ._full_attention_moments import AttentionMoments, attention_moments
 from ._full_attention_optimum import descend, norm
 from ._full_attention_weights import Attention, as_attention, gd_attention
+from ._inputs import as_preconditioner
 
 _DENSE = 1200  # weights up to which the Hessian is built whole
 
@@ -81,7 +82,7 @@ def certify(
 
     Raises `AssumptionError` where the task distribution has no closed form.
     """
-    weights, m = _one_head(claim), attention_moments(prompts)
+    weights, m = _one_head(claim, prompts.dim), attention_moments(prompts)
     slope = gradient_from_attention_moments(weights, m, include_query)
     curvature = _smallest_eigenvalue(weights, m, include_query)
     heads = np.sqrt(np.sum(heads_gradient(lift(weights), m, include_query) ** 2))
@@ -103,11 +104,11 @@ def certify(
     )
 
 
-def _one_head(claim: Any) -> Attention:
+def _one_head(claim: Any, dim: int) -> Attention:
     if isinstance(claim, tuple):
         weights = as_attention(*claim)
     else:
-        weights = gd_attention(as_array(claim))
+        weights = gd_attention(as_preconditioner(claim, dim))
     if len(weights.readout) != 1:
         raise SettingError("claim", f"{len(weights.readout)} heads", "one head")
     return Attention(*(np.asarray(w, dtype=np.float64) for w in weights))

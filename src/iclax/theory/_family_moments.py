@@ -6,6 +6,7 @@ from .._arrays import Array, namespace
 from .._errors import AssumptionError
 from ..covariates import Covariates, Gaussian
 from ..tasks import Polynomial, Projected, Quadratic
+from ._linear_algebra import psd_solve
 from ._moments_closed import Moments, closed_moments, quadratic_form_moments
 
 
@@ -23,15 +24,14 @@ def _(tasks: Quadratic, covariates: Covariates) -> Moments:
 @closed_moments.register
 def _(tasks: Projected, covariates: Covariates) -> Moments:
     r"""With z = Uᵀx and the regression x = M z + rest, $M = \Lambda U (U^T \Lambda
-    U)^{-1}$: $U = M U_g M^T$ and $V = M V_g M^T + P_g (\Lambda - M U^T \Lambda)$.
+    U)^{+}$: $U = M U_g M^T$ and $V = M V_g M^T + P_g (\Lambda - M U^T \Lambda)$.
 
     The rest is independent of z because x is Gaussian.
     """
     cov = _gaussian(tasks, covariates)
     inner = inner_covariates(tasks, cov)
     own = closed_moments(tasks.tasks, inner)
-    xp = namespace(cov)
-    lift = xp.linalg.solve(inner.cov, (cov @ tasks.basis).T).T
+    lift = psd_solve(inner.cov, (cov @ tasks.basis).T).T
     rest = cov - lift @ tasks.basis.T @ cov
     return Moments(
         lift @ own.signal @ lift.T,

@@ -6,6 +6,7 @@ from jaxtyping import Float
 
 from .._arrays import Array, as_array, namespace
 from .._errors import SettingError
+from ._inputs import as_preconditioner
 
 
 class Attention(NamedTuple):
@@ -34,9 +35,12 @@ def as_attention(a: Any, q: Any) -> Attention:
     return Attention(a, q)
 
 
-def gd_attention(gamma: Float[Array, "d d"]) -> Attention:
-    r"""The head that computes $x_q^T \Gamma b$: a = (0; 1), Q = (Γᵀ; 0)."""
-    gamma = as_array(gamma)
+def gd_attention(gamma: Float[Array, "d d"] | Any) -> Attention:
+    r"""The head that computes $x_q^T \Gamma b$: a = (0; 1), Q = (Γᵀ; 0).
+
+    Raises `SettingError` for Γ of a wrong shape.
+    """
+    gamma = as_preconditioner(gamma)
     xp, dim = namespace(gamma), gamma.shape[0]
     readout = xp.concatenate([xp.zeros((1, dim)), xp.ones((1, 1))], axis=1)
     key_query = xp.concatenate([gamma.T, xp.zeros((1, dim))], axis=0)

@@ -5,8 +5,8 @@ from functools import singledispatch
 import numpy as np
 
 from .._arrays import Array, is_concrete
-from ..covariates import Covariates, Gaussian
-from ..prompts import PromptDistribution
+from ..covariates import Covariates, Gaussian, StudentT
+from ..prompts import PromptDistribution, RepeatedPoint
 from ..tasks import (
     GaussianProcess,
     Linear,
@@ -40,7 +40,8 @@ def _(tasks: Linear) -> bool:
 
 @is_sign_symmetric.register
 def _(tasks: ReluNeuron) -> bool:
-    return tasks.random_sign or tasks.slope == -1
+    """Slope 1 makes f linear; slope −1 makes it |w·x|."""
+    return tasks.random_sign or (is_concrete(tasks.slope) and tasks.slope == 1)
 
 
 @is_sign_symmetric.register
@@ -55,7 +56,8 @@ def is_rotation_invariant(tasks: TaskDistribution, covariates: Covariates) -> bo
     if isinstance(tasks, Mixture):
         return all(is_rotation_invariant(c, covariates) for c in tasks.components)
     if isinstance(tasks, Linear):
-        return _is_isotropic(tasks.cov) and not np.any(tasks.mean)
+        centered = is_concrete(tasks.mean) and not np.any(tasks.mean)
+        return centered and _is_isotropic(tasks.cov)
     if isinstance(tasks, (ReluNeuron, TwoLayerRelu)):
         return _is_isotropic(tasks.cov)
     if isinstance(tasks, GaussianProcess):
@@ -72,17 +74,28 @@ def gd_form_reason(prompts: PromptDistribution) -> str | None:
     part of ŷ that is even in y is uncorrelated with the target and with the odd part
     x_qᵀ Γ b, so it only adds risk. *Rotation invariance*: the risk is convex in the
     products a ⊗ Q and can be averaged over rotations, and the only invariant features
-    left are multiples of Σ y_i x_i; the paper's Theorem 3 assumes both.
+    left are multiples of Σ y_i x_i; the paper's Theorem 3 assumes both. It asks for a
+    rotation invariant query too.
     """
     if is_sign_symmetric(prompts.tasks):
         return "f and −f have the same law"
-    if is_rotation_invariant(prompts.tasks, prompts.covariates):
+    around = is_rotation_invariant(prompts.tasks, prompts.covariates)
+    if around and _has_round_query(prompts):
         return "x and f are rotation invariant in law"
     return None
+
+
+def _has_round_query(prompts: PromptDistribution) -> bool:
+    """Whether x_q turns with an isotropic context, or is isotropic itself."""
+    query = prompts.query_covariates
+    if query is None or isinstance(query, RepeatedPoint):
+        return True
+    return isinstance(query, (Gaussian, StudentT)) and _is_isotropic(query.cov)
 
 
 def _is_isotropic(matrix: Array) -> bool:
     if not is_concrete(matrix):
         return False
     scale = float(matrix[0, 0])
-    return bool(np.allclose(matrix, scale * np.eye(len(matrix)), rtol=0, atol=1e-12))
+    rest = np.abs(matrix - scale * np.eye(len(matrix)))
+    return bool(np.max(rest) <= 1e-12 * abs(scale))

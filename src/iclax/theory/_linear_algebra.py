@@ -37,12 +37,21 @@ def _cholesky(matrix: np.ndarray) -> np.ndarray | None:
     except np.linalg.LinAlgError:
         return None
     pivots = np.diag(factor) ** 2
-    return factor if pivots.min() > _SINGULAR * pivots.max() else None
+    return factor if pivots.min() > zero_share(matrix) * pivots.max() else None
 
 
 def _pinv(matrix: Float[Array, "d d"]) -> Float[Array, "d d"]:
     xp = namespace(matrix)
-    return xp.linalg.pinv(matrix, rtol=_SINGULAR, hermitian=True)
+    return xp.linalg.pinv(matrix, rtol=zero_share(matrix), hermitian=True)
+
+
+def zero_share(matrix: Float[Array, "*b d d"], least: float = _SINGULAR) -> float:
+    """The share of the largest eigenvalue up to which others count as 0: `least`, or
+    10 d times the spacing of the matrix's own numbers, where they are coarser.
+    """
+    xp = namespace(matrix)
+    spacing = xp.finfo(xp.result_type(matrix, 1.0)).eps
+    return max(least, 10 * matrix.shape[-1] * float(spacing))
 
 
 def conjugate_gradient(

@@ -3,6 +3,7 @@
 from ..covariates import Covariates, Data
 from ..tasks import Mixture, TaskDistribution
 from . import _family_moments as _family_moments, _moments_boolean as _moments_boolean
+from ._inputs import check_dimensions
 from ._moments_closed import Moments, closed_moments
 from ._moments_kernel import kernel_moments
 
@@ -12,8 +13,10 @@ def moments(tasks: TaskDistribution, covariates: Covariates) -> Moments:
 
     A mixture averages those of its components. Under `Data` they are finite averages
     of the kernel of f over the rows, O(m² d) time in blocks; under other laws, closed
-    forms. Raises `AssumptionError` where neither is known for the pair.
+    forms. Raises `AssumptionError` where neither is known for the pair, and
+    `SettingError` where their dimensions differ.
     """
+    check_dimensions(tasks, covariates)
     if isinstance(tasks, Mixture):
         pairs = zip(tasks.weights, tasks.components, strict=True)
         parts = [moments(part, covariates).scaled(weight) for weight, part in pairs]

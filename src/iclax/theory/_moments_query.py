@@ -19,6 +19,7 @@ from ..tasks import (
     TaskDistribution,
     TwoLayerRelu,
 )
+from ._inputs import check_dimensions
 from ._moments import moments
 from ._moments_closed import Moments, check_symmetric, quadratic_form_moments
 from ._moments_kernel import kernel_cross
@@ -59,8 +60,11 @@ def query_moments(
 ) -> QueryMoments:
     """Exact `QueryMoments` of `tasks` for x ~ `covariates` and x_q ~ `query`.
 
-    Raises `AssumptionError` where no closed form is known.
+    Raises `AssumptionError` where no closed form is known, and `SettingError` where
+    dimensions differ.
     """
+    check_dimensions(tasks, covariates)
+    check_dimensions(tasks, query, "query")
     if isinstance(tasks, Mixture):
         parts = [query_moments(part, covariates, query) for part in tasks.components]
         pairs = list(zip(tasks.weights, parts, strict=True))

@@ -12,6 +12,7 @@ from ..covariates import Covariates
 from ..tasks import (
     TaskDistribution,
 )
+from ._inputs import check_dimensions
 from ._moments import moments
 
 
@@ -94,12 +95,21 @@ class TokenMoments:
         )
 
 
-@singledispatch
 def token_moments(tasks: TaskDistribution, covariates: Covariates) -> TokenMoments:
     """Exact token moments of `tasks` under `covariates`.
 
-    Raises `AssumptionError` where no closed form is known for the pair.
+    Raises `AssumptionError` where no closed form is known for the pair, and
+    `SettingError` where their dimensions differ.
     """
+    check_dimensions(tasks, covariates)
+    return closed_token_moments(tasks, covariates)
+
+
+@singledispatch
+def closed_token_moments(
+    tasks: TaskDistribution, covariates: Covariates
+) -> TokenMoments:
+    """The closed forms behind `token_moments`, one for each task distribution."""
     raise AssumptionError(
         f"exact theory of full linear attention for {type(tasks).__name__} tasks",
         "closed forms for the fourth moments of (x, f(x))",

@@ -31,6 +31,7 @@ from ._moments_kernel import kernel_squares
 from ._moments_token import (
     TokenMoments,
     average,
+    closed_token_moments,
     symmetric_token_moments,
     token_moments,
 )
@@ -38,7 +39,7 @@ from ._moments_token import (
 _MOST_SUPPORTS = 2000  # sparse tasks with a mean: supports that are enumerated
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: Linear, covariates: Covariates) -> TokenMoments:
     r"""Given x, $f(x) \sim N(\mu x, x^T C x)$; given w, everything is a form in w."""
     second, mean, cov = covariates.second_moment, tasks.mean, tasks.cov
@@ -60,18 +61,18 @@ def _(tasks: Linear, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: Mixture, covariates: Covariates) -> TokenMoments:
     parts = [token_moments(part, covariates) for part in tasks.components]
     return average(parts, tasks.weights)
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: LowRank, covariates: Covariates) -> TokenMoments:
     return token_moments(tasks.as_mixture(), covariates)
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: Projected, covariates: Covariates) -> TokenMoments:
     """Linear inner tasks are linear in x too; others have no closed form here."""
     law = weight_law(tasks)
@@ -88,7 +89,7 @@ def _(tasks: Projected, covariates: Covariates) -> TokenMoments:
     return average(parts, law.weights)
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: LinearPool, covariates: Covariates) -> TokenMoments:
     r"""Averages over the pool of forms in $w_k$, with $q_k = E(w_k x)^3 x$."""
     own, ws = moments(tasks, covariates), tasks.vectors
@@ -109,7 +110,7 @@ def _(tasks: LinearPool, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: SparseLinear, covariates: Covariates) -> TokenMoments:
     r"""Without a mean: $E w_i^2 w_j^2$ is $c = k(k-1)/(d(d-1))$, and 3k/d for i = j."""
     d, k = tasks.dim, tasks.nonzeros
@@ -129,7 +130,7 @@ def _(tasks: SparseLinear, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: ReluNeuron, covariates: Covariates) -> TokenMoments:
     r"""A symmetric law of w kills the odd moments: $u_f = \frac{1+a}{2} \Lambda w$ and
     $p_f = \frac{1+a^2}{2} w^T \Lambda w$ are odd and even in w.
@@ -145,7 +146,7 @@ def _(tasks: ReluNeuron, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: TwoLayerRelu, covariates: Covariates) -> TokenMoments:
     r"""$p_f = \frac1m \sum_{jk} v_j v_k K_{jk}$, the arc-cosine kernel of $w_j, w_k$.
 
@@ -167,7 +168,7 @@ def _(tasks: TwoLayerRelu, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: GaussianProcess, covariates: Covariates) -> TokenMoments:
     r"""$E k(x, x')^2 = v^2 |I + 4 A \Lambda|^{-1/2}$: twice the metric."""
     if isinstance(covariates, Data):
@@ -183,7 +184,7 @@ def _(tasks: GaussianProcess, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: Polynomial, covariates: Covariates) -> TokenMoments:
     r"""$E (x^T x')^{p} = (p-1)!!\, E (x^T \Lambda x)^{p/2}$ for even p, by Stein."""
     if isinstance(covariates, Data):
@@ -204,7 +205,7 @@ def _(tasks: Polynomial, covariates: Covariates) -> TokenMoments:
     return process_token_moments(tasks, covariates, square, diagonal)
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: FourierFeatures, covariates: Covariates) -> TokenMoments:
     r"""$E \cos(\omega\delta) \cos(\omega'\delta)$ for δ = x − x' ~ N(0, 2Λ)."""
     if isinstance(covariates, Data):
@@ -223,7 +224,7 @@ def _(tasks: FourierFeatures, covariates: Covariates) -> TokenMoments:
     )
 
 
-@token_moments.register
+@closed_token_moments.register
 def _(tasks: KernelProcess, covariates: Covariates) -> TokenMoments:
     if not isinstance(covariates, Data):
         raise AssumptionError(

@@ -27,10 +27,10 @@ from ..tasks import (
     TwoLayerRelu,
 )
 from ._family_moments import inner_covariates
+from ._inputs import check_dimensions
 from ._moments import moments
 
 
-@singledispatch
 def no_context_loss(
     tasks: TaskDistribution, covariates: Covariates
 ) -> Float[Array, ""]:
@@ -39,8 +39,15 @@ def no_context_loss(
     $\ell$ is the squared error, $E\,Var(f(x) | x)$, or for binary tasks the logistic
     loss in nats, $E_x H(P(f(x) = 1 | x))$. Kim et al. (2024) divide each task's
     training loss by it. Raises `AssumptionError` where no closed form or finite
-    enumeration is known.
+    enumeration is known, and `SettingError` where dimensions differ.
     """
+    check_dimensions(tasks, covariates)
+    return closed_loss(tasks, covariates)
+
+
+@singledispatch
+def closed_loss(tasks: TaskDistribution, covariates: Covariates) -> Float[Array, ""]:
+    """The closed forms behind `no_context_loss`, one for each task distribution."""
     raise AssumptionError(
         f"the exact no-context loss of {type(tasks).__name__} tasks",
         "a closed form for E Var(f(x) | x)",
@@ -48,13 +55,13 @@ def no_context_loss(
     )
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: Linear, covariates: Covariates) -> Float[Array, ""]:
     second = covariates.second_moment
     return namespace(second, tasks.cov).trace(tasks.cov @ second)
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: SparseLinear, covariates: Covariates) -> Float[Array, ""]:
     """tr(WΛ) less the power of the mean weight (k m / d) 1."""
     second = covariates.second_moment
@@ -62,20 +69,20 @@ def _(tasks: SparseLinear, covariates: Covariates) -> Float[Array, ""]:
     return np.sum(tasks.weight_second_moment * second) - mean**2 * second.sum()
 
 
-@no_context_loss.register(GaussianProcess)
-@no_context_loss.register(Polynomial)
-@no_context_loss.register(TwoLayerRelu)
+@closed_loss.register(GaussianProcess)
+@closed_loss.register(Polynomial)
+@closed_loss.register(TwoLayerRelu)
 def _(tasks: TaskDistribution, covariates: Covariates) -> Float[Array, ""]:
     """f and −f have one law: nothing is known without context."""
     return moments(tasks, covariates).power
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: Quadratic, covariates: Covariates) -> Float[Array, ""]:
     return no_context_loss(Polynomial(tasks.dim, {2: 1 / tasks.dim}), covariates)
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: ReluNeuron, covariates: Covariates) -> Float[Array, ""]:
     r"""$E[f|x] = (1 - a) \sqrt{x^T C x / 2\pi}$; no mean under a random sign."""
     trace = np.sum(tasks.cov * covariates.second_moment)
@@ -83,13 +90,13 @@ def _(tasks: ReluNeuron, covariates: Covariates) -> Float[Array, ""]:
     return ((1 + tasks.slope**2) / 2 - known) * trace
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: DecisionTree, covariates: Covariates) -> Float[Array, ""]:
     """Whatever the leaf, its value has the same law."""
     return np.float64(tasks.leaf_std**2)
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: Projected, covariates: Covariates) -> Float[Array, ""]:
     if not isinstance(covariates, Gaussian):
         raise AssumptionError(
@@ -98,7 +105,7 @@ def _(tasks: Projected, covariates: Covariates) -> Float[Array, ""]:
     return no_context_loss(tasks.tasks, inner_covariates(tasks, covariates.cov))
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: Retrieval, covariates: Covariates) -> Float[Array, ""]:
     """The variance of a key's values, averaged over the keys."""
     if not (
@@ -112,7 +119,7 @@ def _(tasks: Retrieval, covariates: Covariates) -> Float[Array, ""]:
     return tasks.values.var(axis=1).mean()
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: SparseParity, covariates: Covariates) -> Float[Array, ""]:
     """Given m coordinates at +1, the number of them in A is hypergeometric."""
     _check_cube(tasks, covariates)
@@ -124,15 +131,15 @@ def _(tasks: SparseParity, covariates: Covariates) -> Float[Array, ""]:
     return np.float64(loss)
 
 
-@no_context_loss.register
+@closed_loss.register
 def _(tasks: Parity, covariates: Covariates) -> Float[Array, ""]:
     """A fair coin, save at x = (−1, …, −1), where every parity is −1."""
     _check_cube(tasks, covariates)
     return (1 - 0.5**tasks.dim) * np.log(2)
 
 
-@no_context_loss.register(Conjunction)
-@no_context_loss.register(Disjunction)
+@closed_loss.register(Conjunction)
+@closed_loss.register(Disjunction)
 def _(tasks: Conjunction | Disjunction, covariates: Covariates) -> Float[Array, ""]:
     """All coordinates must pass, each with probability 1 − q/2, at every x."""
     _check_cube(tasks, covariates)

@@ -1,11 +1,13 @@
 """One layer in GD form: the exact risk, its minimizer and the best plain step."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 
 from .._arrays import Array, namespace
 from ..prompts import PromptDistribution
+from ._inputs import as_preconditioner
 from ._linear_algebra import psd_solve
 from ._moments import moments
 from ._moments_closed import Moments
@@ -48,38 +50,44 @@ def prompt_moments(
 
 
 def preconditioner_risk(
-    gamma: Float[Array, "d d"], prompts: PromptDistribution
+    gamma: Float[Array, "d d"] | Any, prompts: PromptDistribution
 ) -> Float[Array, ""]:
     r"""Exact risk of $\hat y = x_q^T \Gamma b$ against the noiseless target.
 
     $$R(\Gamma) = tr(\Lambda_q \Gamma B \Gamma^T) - 2 tr(\Gamma C) + P$$
 
-    `gamma` is Γ in the 1/n convention, shape (d, d). With the moments of a law other
-    than the one Γ was optimized for, this is its exact risk under shift.
+    `gamma` is Γ in the 1/n convention, d × d or its diagonal. With the moments of a law
+    other than the one Γ was optimized for, this is its exact risk under shift. Raises
+    `SettingError` for another shape, as does every function of a Γ.
     """
     return risk_from_moments(gamma, prompt_moments(prompts))
 
 
-def risk_from_moments(gamma: Float[Array, "d d"], m: PromptMoments) -> Float[Array, ""]:
+def risk_from_moments(
+    gamma: Float[Array, "d d"] | Any, m: PromptMoments
+) -> Float[Array, ""]:
     """`preconditioner_risk` from moments that are already at hand."""
+    gamma = as_preconditioner(gamma, m.gradient.shape[0])
     xp = namespace(gamma, m.gradient)
     quadratic = xp.sum((m.query @ gamma) * (gamma @ m.gradient))
     return quadratic - 2 * xp.sum(gamma * m.cross.T) + m.power
 
 
 def preconditioner_gradient(
-    gamma: Float[Array, "d d"], prompts: PromptDistribution
+    gamma: Float[Array, "d d"] | Any, prompts: PromptDistribution
 ) -> Float[Array, "d d"]:
     r"""The exact gradient $2 \Lambda_q \Gamma B - 2 C^T$ of `preconditioner_risk`."""
     m = prompt_moments(prompts)
+    gamma = as_preconditioner(gamma, prompts.dim)
     return 2 * (m.query @ gamma @ m.gradient - m.cross.T)
 
 
 def preconditioner_curvature(
-    direction: Float[Array, "d d"], prompts: PromptDistribution
+    direction: Float[Array, "d d"] | Any, prompts: PromptDistribution
 ) -> Float[Array, "d d"]:
     r"""The Hessian of `preconditioner_risk` applied to D: $2 \Lambda_q D B$."""
     m = prompt_moments(prompts)
+    direction = as_preconditioner(direction, prompts.dim, "direction")
     return 2 * m.query @ direction @ m.gradient
 
 

@@ -1,6 +1,6 @@
 """Exact risks of the reference predictors: ridge, Bayes and steps of descent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from .._errors import AssumptionError, SettingError
 from ..covariates import Gaussian
 from ..prompts import PromptDistribution
 from ..tasks import Mixture, TaskDistribution, weight_law
+from ._inputs import as_preconditioner
 from ._moments_query import query_law
-from ._one_layer import PlainStep, preconditioner_risk
+from ._one_layer import preconditioner_risk
 from ._wishart import spectral_mean, trace_word
 
 _FLAT = 1e-9  # relative spread up to which eigenvalues count as equal
-_MOST_STEPS = 3  # of descent with general covariances: (4K − 1)!! pairings
+MOST_PAIRED_STEPS = 3  # of descent with general covariances: (4K − 1)!! pairings
 
 
 def ridge_risk(prompts: PromptDistribution, penalty: Any = None) -> Float[Array, ""]:
@@ -117,7 +118,7 @@ def bayes_risk(prompts: PromptDistribution) -> Float[Array, ""]:
 def gradient_descent_risk(
     steps: Sequence[Any],
     prompts: PromptDistribution,
-    preconditioner: Float[Array, "d d"] | None = None,
+    preconditioner: Float[Array, "d d"] | Any = None,
 ) -> Float[Array, ""]:
     r"""Exact risk of K steps of gradient descent from 0, one entry of `steps` for each.
 
@@ -127,39 +128,39 @@ def gradient_descent_risk(
     one step is `preconditioner_risk` for any tasks and covariates.
 
     Raises `AssumptionError` for more steps elsewhere, and for tasks that are not linear
-    or covariates that are not Gaussian with more than one step.
+    or covariates that are not Gaussian with more than one step; `SettingError` for Γ of
+    a wrong shape.
     """
-    gamma = np.eye(prompts.dim) if preconditioner is None else preconditioner
+    if preconditioner is None:
+        gamma = np.eye(prompts.dim)
+    else:
+        gamma = as_preconditioner(preconditioner, prompts.dim)
     if len(steps) == 1:
         return preconditioner_risk(steps[0] * gamma, prompts)
+    return descent_risks(len(steps), prompts, gamma)(steps)
+
+
+def descent_risks(
+    num_steps: int,
+    prompts: PromptDistribution,
+    gamma: Float[Array, "d d"] | None = None,
+) -> Callable[[Sequence[Any]], Float[Array, ""]]:
+    """`gradient_descent_risk` as a function of the steps; what they share comes once.
+
+    Raises `AssumptionError` as it does, already for a single step.
+    """
+    gamma = np.eye(prompts.dim) if gamma is None else gamma
     cov = _gaussian(prompts).cov
     if is_concrete(gamma @ cov) and _is_flat(gamma @ cov):
-        return _descent_on_the_spectrum(steps, prompts, cov, (gamma @ cov)[0, 0])
-    if len(steps) > _MOST_STEPS:
+        rate = (gamma @ cov)[0, 0]
+        return lambda steps: _descent_on_the_spectrum(steps, prompts, cov, rate)
+    if num_steps > MOST_PAIRED_STEPS:
         raise AssumptionError(
-            f"the exact risk of {len(steps)} steps of gradient descent",
-            f"ΓΛ proportional to I, or at most {_MOST_STEPS} steps",
+            f"the exact risk of {num_steps} steps of gradient descent",
+            f"ΓΛ proportional to I, or at most {MOST_PAIRED_STEPS} steps",
             "simulate the risk of predictors.GradientDescent",
         )
-    return _descent_by_pairings(steps, prompts, gamma, cov)
-
-
-def best_gradient_descent(prompts: PromptDistribution, num_steps: int) -> PlainStep:
-    """The best step size shared by `num_steps` plain steps (1/n convention), and its
-    exact risk; see `gradient_descent_risk`.
-    """
-    from scipy.optimize import minimize_scalar
-
-    cov = np.asarray(prompts.covariates.second_moment)
-    # Beyond 2 / λ_max of the mean Hessian the iteration diverges on average.
-    edge = 2 / np.linalg.eigvalsh(cov)[-1]
-    found = minimize_scalar(
-        lambda step: float(gradient_descent_risk([step] * num_steps, prompts)),
-        bounds=(0.0, edge),
-        method="bounded",
-        options={"xatol": 1e-10 * edge},
-    )
-    return PlainStep(np.float64(found.x), np.float64(found.fun))
+    return _descent_by_pairings(num_steps, prompts, gamma, cov)
 
 
 def _descent_on_the_spectrum(
@@ -184,32 +185,44 @@ def _descent_on_the_spectrum(
 
 
 def _descent_by_pairings(
-    steps: Sequence[Any], prompts: PromptDistribution, gamma: Array, cov: Array
-) -> Float[Array, ""]:
+    num_steps: int, prompts: PromptDistribution, gamma: Array, cov: Array
+) -> Callable[[Sequence[Any]], Float[Array, ""]]:
     """The iterate is $\\sum_j c_j (\\Gamma S)^j$ of w, and of the noise: mean words."""
+    query = query_law(prompts).second_moment
+    w, n = _weight_moment(prompts.tasks), prompts.context_length
+
+    def means(count: int, center: list) -> dict[tuple[int, int], Float[Array, ""]]:
+        right, turned, found = [gamma, None], [None, gamma.T], {}
+        for i in range(count):
+            for j in range(i + 1):
+                word = [query, *right * i, *center, *turned * j]
+                found[i, j] = found[j, i] = trace_word(word, cov, n)
+        return found
+
+    signal = means(num_steps + 1, [w])
+    spread = means(num_steps, [gamma, None, gamma.T])
+
+    def risk(steps: Sequence[Any]) -> Float[Array, ""]:
+        left, gain = _descent_coefficients(steps)
+        total = np.float64(0.0)
+        for (i, j), mean in signal.items():
+            total = total + left[i] * left[j] * mean
+        for (i, j), mean in spread.items():
+            total = total + prompts.noise_std**2 / n * gain[i] * gain[j] * mean
+        return total
+
+    return risk
+
+
+def _descent_coefficients(steps: Sequence[Any]) -> tuple[list, list]:
+    """Of the powers of ΓS in what is left of w, and of (ΓS)^j Γ in the gain."""
     left, gain = [1.0], [0.0]
     for step in steps:
         # Multiply by 1 − step · ΓS; the gain also takes step · Γ.
         left = _times_one_less(left, step)
         gain = _times_one_less(gain, step)
         gain[0] = gain[0] + step
-    query = query_law(prompts).second_moment
-    w, n = _weight_moment(prompts.tasks), prompts.context_length
-    noise = prompts.noise_std**2 / n
-
-    def mean(i: int, j: int, center: list) -> Float[Array, ""]:
-        right, turned = [gamma, None], [None, gamma.T]
-        return trace_word([query, *right * i, *center, *turned * j], cov, n)
-
-    total = np.float64(0.0)
-    for i in range(len(steps) + 1):
-        for j in range(len(steps) + 1):
-            total = total + left[i] * left[j] * mean(i, j, [w])
-    for i in range(len(steps)):
-        for j in range(len(steps)):
-            spread = mean(i, j, [gamma, None, gamma.T])
-            total = total + noise * gain[i] * gain[j] * spread
-    return total
+    return left, gain
 
 
 def _times_one_less(polynomial: list, step: Any) -> list:

@@ -9,10 +9,11 @@ from .._arrays import Array, as_array, namespace
 from .._errors import AssumptionError
 from ..prompts import PromptDistribution
 from ..tasks import LowRank
+from ._linear_algebra import zero_share
 from ._one_layer import optimal_preconditioner, prompt_moments
 from ._task_risk import task_risk
 
-_RANGE = 1e-10  # eigenvalues below this share of the largest count as 0
+_RANGE = 1e-10  # eigenvalues below this share of the largest count as 0, at least
 
 
 def angle_risks(
@@ -37,9 +38,7 @@ def angle_risks(
     gram = _forms(first, second, xp.eye(prompts.dim), cos, sin)
     values = _forms(first, second, risk.matrix, cos, sin)
     # tr(D V (VᵀV)⁻¹ Vᵀ), with r × r matrices only: one angle costs O(r³).
-    return risk.offset + xp.sum(
-        xp.linalg.pinv(gram, rtol=_RANGE, hermitian=True) * values, axis=(1, 2)
-    )
+    return risk.offset + xp.sum(_pinv(gram) * values, axis=(1, 2))
 
 
 def context_length_risks(
@@ -77,7 +76,7 @@ def off_span_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     """
     w = _low_rank(prompts, "the risk outside the span").weight_second_moment
     xp = namespace(w)
-    inside = w @ xp.linalg.pinv(w, rtol=_RANGE, hermitian=True)
+    inside = w @ _pinv(w)
     outside = xp.eye(prompts.dim) - inside
     room = xp.trace(outside)
     if not isinstance(room, np.generic) or room > 0.5:
@@ -180,6 +179,11 @@ def _test_bases(prompts: PromptDistribution) -> tuple[Array, Array]:
     return bases[0], orthogonal_basis(bases[0])
 
 
+def _pinv(matrix: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
+    share = zero_share(matrix, _RANGE)
+    return namespace(matrix).linalg.pinv(matrix, rtol=share, hermitian=True)
+
+
 def _optimal_risks(
     prompts: PromptDistribution, lengths: Float[Array, " m"]
 ) -> Float[Array, " m"]:
@@ -192,14 +196,12 @@ def _optimal_risks(
     energy, signal = one.gradient, 2 * two.gradient - one.gradient
     xp = namespace(energy, signal)
     values, vectors = xp.linalg.eigh(energy)
-    keep = values > _RANGE * values[-1]
+    keep = values > zero_share(energy, _RANGE) * values[-1]
     scale = xp.where(keep, 1 / xp.sqrt(xp.where(keep, values, 1.0)), 0.0)
-    whitener = vectors * scale
+    whitener = vectors * scale[None, :]
     gains, rotation = xp.linalg.eigh(whitener.T @ signal @ whitener)
     basis = whitener @ rotation
     right = basis.T @ one.cross
-    power = xp.sum(
-        (right @ xp.linalg.pinv(one.query, rtol=_RANGE, hermitian=True)) * right, axis=1
-    )
+    power = xp.sum((right @ _pinv(one.query)) * right, axis=1)
     spectra = gains[None] + (1 - gains)[None] / lengths[:, None]
     return one.power - xp.sum(power[None] / spectra, axis=1)

@@ -1,11 +1,13 @@
 """The risk of one preconditioner as a function of the tasks it is tested on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 
 from .._arrays import Array, namespace
 from ..prompts import PromptDistribution
+from ._inputs import as_preconditioner
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,9 @@ class TaskRisk:
         return self.offset + namespace(self.matrix).linalg.eigvalsh(self.matrix)[-1]
 
 
-def task_risk(gamma: Float[Array, "d d"], prompts: PromptDistribution) -> TaskRisk:
+def task_risk(
+    gamma: Float[Array, "d d"] | Any, prompts: PromptDistribution
+) -> TaskRisk:
     r"""The risk of $\hat y = x_q^T \Gamma b$ on linear tasks w under this prompt law.
 
     With $M = \Gamma^T \Lambda_q \Gamma$ and $F(M) = E[x x^T M x x^T]$,
@@ -38,8 +42,10 @@ def task_risk(gamma: Float[Array, "d d"], prompts: PromptDistribution) -> TaskRi
     \qquad c = \tfrac{\sigma^2}{n} tr(M \Lambda).$$
 
     `gamma` is Γ (1/n convention). Covariates, n, σ and query law are those of
-    `prompts`; its tasks are not looked at. Derived in docs/theory/subspaces.md.
+    `prompts`; its tasks are not looked at. Derived in docs/theory/subspaces.md. Raises
+    `SettingError` for Γ of a wrong shape.
     """
+    gamma = as_preconditioner(gamma, prompts.dim)
     n, own = prompts.context_length, prompts.covariates
     second = own.second_moment
     query = (prompts.query_covariates or own).second_moment
