@@ -66,3 +66,97 @@ def test_exact_plateau_times():
     assert found.keys() == known.keys()
     for case, times in known.items():
         np.testing.assert_allclose(found[case], times, atol=5.1e-5, rtol=0)
+
+
+def linear_layers(above):
+    """What part a saves, with trained layers `above` their exact risk of 1."""
+    estimate = {"mean": 1.0, "standard_error": 0.1}
+    point = {"exact": 1.0, "optimum": estimate}
+    case = {
+        "optimal_risk": 1.0,
+        "trained_risks": [1.0 + above],
+        "off_span": 2.0,
+        "zero_risk": 2.0,
+        **dict.fromkeys(("angle", "length", "random"), [point]),
+    }
+    flat, rising = {"fine_risks": [1.0, 1.0]}, {"fine_risks": [0.5, 1.0]}
+    return {"cases": {"1": case | rising, "2": case | flat}}
+
+
+def test_linear_layers_are_judged_at_all_sizes_but_toy():
+    from iclax.experiments.kwon2026._subspaces import _verdicts
+
+    for size, above, passes in [
+        ("toy", 0.48, True),
+        ("toy", np.nan, False),
+        ("laptop", 0.48, False),
+        ("laptop", 0.011, False),
+        ("laptop", 0.009, True),
+        ("paper", 0.011, False),
+    ]:
+        found = _verdicts(linear_layers(above), size)
+        assert all(v.passed for v in found) == passes, (size, above)
+        claimed = "Trained layers reach the exact risk" in [v.name for v in found]
+        assert claimed == (size != "toy")
+    toy = _verdicts(linear_layers(0.48), "toy")
+    assert any("too short a training for any claim" in v.text for v in toy)
+
+
+def trained_decoder(*escape):
+    return {
+        "escape": [None if t is None else float(t) for t in escape],
+        "half_drop": [50.0] * len(escape),
+        "change_point": [50.0] * len(escape),
+        "last_step": 200,
+        "angle_risks": [[0.1, 0.5 + 0.01 * i] for i in range(len(escape))],
+    }
+
+
+@pytest.mark.parametrize(
+    ("union", "one", "text", "direction"),
+    [
+        ((200, 200), (100, 100), "2.00 [2.00, 2.00]", "longer"),
+        ((50, 50), (100, 100), "0.50 [0.50, 0.50]", "shorter"),
+        ((50, 150), (100, 100), "0.87 [0.50, 1.50]", "not decided"),
+        ((None, None), (100, 100), "≥ 2.00 [2.00, 2.00]", "longer"),
+        ((None, 20), (100, 100), "≥ 0.63 [0.20, 2.00]", "not decided"),
+        ((None, 40, 40, 40), (180,) * 4, "≥ 0.33 [0.22, 0.74]", "not decided"),
+        ((100, 100), (None, None), "≤ 0.50 [0.50, 0.50]", "shorter"),
+        ((199, 199), (10, None), "≤ 4.45 [1.00, 19.90]", "not decided"),
+        ((190,) * 4, (40, 40, 40, None), "≤ 3.18 [1.42, 4.75]", "not decided"),
+        ((None, 100), (100, None), "–", "not decided"),
+        ((150,), (100,), "1.50 (1 run, no interval)", "not decided"),
+        ((None,), (100,), "≥ 2.00 (1 run, no interval)", "not decided"),
+    ],
+)
+def test_a_ratio_of_censored_times_is_a_bound_or_nothing(union, one, text, direction):
+    from iclax.experiments.kwon2026._escape_ratio import EscapeRatio
+    from iclax.experiments.kwon2026._transformer import plateau_table, union_verdicts
+
+    data = {
+        "unions": {"1": trained_decoder(*one), "4": trained_decoder(*union)},
+        "angles": [0.0, 90.0],
+        "zero_risk": 1.0,
+    }
+    assert plateau_table(data).rows[1]["escape / one subspace"] == text
+    ratio = EscapeRatio.of(data["unions"]["4"], data["unions"]["1"])
+    assert ratio.direction == direction
+    verdict = union_verdicts(data, "decoder", "laptop")[-1]
+    assert verdict.passed == (None not in one)
+    assert verdict.text.endswith(f": {direction}.")
+
+
+def test_one_seed_has_no_interval_and_shows_nothing():
+    from iclax.experiments.kwon2026._transformer import angle_table, union_verdicts
+
+    def data(seeds):
+        one, many = (trained_decoder(*[100.0] * seeds) for _ in range(2))
+        many["angle_risks"] = [[0.1, 0.11]] * seeds
+        return {"unions": {"1": one, "4": many}, "angles": [0, 90], "zero_risk": 1}
+
+    table = angle_table(data(1))
+    assert table.rows[0]["0°"] == "0.100 (1 run, no interval)"
+    assert "1 seed" in table.caption and "95 %" not in table.caption
+    assert not any(v.passed for v in union_verdicts(data(1), "decoder", "laptop")[:2])
+    assert angle_table(data(3)).rows[0]["0°"] == "0.100 [0.100, 0.100]"
+    assert all(v.passed for v in union_verdicts(data(3), "decoder", "laptop"))

@@ -10,8 +10,8 @@ import jax.random as jr
 import numpy as np
 
 from iclax.experiments.raventos2023._evaluation import measure, test_tasks as tasks_of
-from iclax.experiments.raventos2023._parts import PLANS
-from iclax.experiments.raventos2023._report import bulge, crossing_exponent
+from iclax.experiments.raventos2023._parts import PLANS, part_name
+from iclax.experiments.raventos2023._report import bulge, crossing_exponent, report
 from iclax.experiments.raventos2023._training import (
     batch_loss,
     decoder,
@@ -19,6 +19,7 @@ from iclax.experiments.raventos2023._training import (
     pool_tasks,
 )
 from iclax.predictors import Ridge
+from iclax.report import sections_text
 
 PLAN = replace(PLANS["toy"], test_prompts=4096, dim=2, num_points=3)
 
@@ -105,3 +106,54 @@ def test_the_published_configuration_makes_its_first_step():
         jr.key(0),
     )
     assert jax.tree.structure(gradient) == jax.tree.structure(model)
+
+
+def near_a_predictor(name, seeds):
+    """What is saved of a transformer that follows `name`."""
+    near = {"dmmse": 1.0, "ridge": 1.0, name: 0.1}
+    risks = {"transformer": 0.5, "dmmse": 0.5, "ridge": 0.5}
+    path = [0.5, 0.6 if name == "dmmse" else 0.4, 0.5]
+    run = {
+        "distances": {"pretraining": near, "new": near},
+        "risks": {"pretraining": risks, "new": risks},
+        "path": dict.fromkeys(risks, path),
+    }
+    return [run] * seeds
+
+
+def shown(seeds, size):
+    """Tables, verdicts and text of a crossing between the smallest and largest pool."""
+    plan = PLANS[size]
+    first, *_, last = plan.exponents
+    middle = (first + last) / 2
+    data = {
+        part_name(group): {
+            "pools": {
+                str(e): near_a_predictor("dmmse" if e < middle else "ridge", seeds)
+                for e in group
+            }
+        }
+        for group in plan.groups
+    }
+    (section,) = report(data, size)
+    text = sections_text([section]) + "".join(section.paragraphs)
+    return section, text
+
+
+def test_one_seed_has_no_interval_and_decides_nothing():
+    section, text = shown(1, "toy")
+    assert "[" not in text and "95 %" not in text
+    risks, distances, paths = section.tables
+    assert risks.rows[0]["dMMSE, new"] == "0.500 (1 run, no interval)"
+    assert {row["closer to"] for row in distances.rows} == {"not decided"}
+    column = "half-way the transformer"
+    assert {row[column] for row in paths.rows} == {"not decided"}
+
+
+def test_several_seeds_are_judged_and_one_is_not():
+    section, text = shown(3, "laptop")
+    assert section.passed and "0.500 [0.500, 0.500]" in text and "95 %" in text
+    closer = [row["closer to"] for row in section.tables[1].rows]
+    assert closer[0] == "dMMSE" and closer[-1] == "ridge"
+    section, text = shown(1, "laptop")
+    assert not section.passed and "2^1 not decided" in text

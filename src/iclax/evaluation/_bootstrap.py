@@ -29,14 +29,19 @@ class Interval:
         return format(self)
 
     def __format__(self, spec: str) -> str:
-        """All three numbers in one format, such as `f"{interval:.2f}"`."""
+        """All three numbers in one format, such as `f"{interval:.2f}"`; of a single run
+        only its own."""
         sign, spec = "≥ " if self.censored else "", spec or ".4g"
+        if self.count == 1:
+            return f"{sign}{self.value:{spec}} (1 run, no interval)"
         return f"{sign}{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
     def side(
         self, of: float, below: str, above: str, within: str = "not decided"
     ) -> str:
-        """On which side of a number all of the interval is."""
+        """On which side of a number all of the interval is; one run decides nothing."""
+        if self.count == 1:
+            return within
         return below if self.high < of else above if self.low > of else within
 
     def map(self, increasing: Callable[[float], float]) -> "Interval":

@@ -105,7 +105,7 @@ _TRAINING: dict[str, dict[str, Any]] = {
     "paper": {"steps": 40000, "batch_size": 8192, "seeds": 10},
 }
 _NUM_PROMPTS = {"toy": 2**15, "laptop": 2**18, "paper": 2**22}
-_LENGTHS = {"toy": (5,), "laptop": (2, 5, 10, 20, 40, 80)}
+_LENGTHS = {"toy": (5, 20, 80), "laptop": (2, 5, 10, 20, 40, 80)}
 
 
 def case_document(name: str, size: Size, seed: int) -> dict[str, Any]:
@@ -184,7 +184,8 @@ def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]
         Figure(
             "context_length",
             "Risk of the layer trained at one context length (vertical line) on "
-            "prompts of other lengths: theory as lines, simulation as points.",
+            "prompts of other lengths: theory as lines, simulation of the layer of "
+            f"seed {_first_seed(data)} as points.",
             partial(figures.context_curves, data),
         ),
     ]
@@ -197,6 +198,11 @@ def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]
             verdicts,
         )
     ]
+
+
+def _first_seed(data: Mapping[str, dict[str, Any]]) -> int:
+    """The seed whose layer is simulated at other context lengths."""
+    return next(iter(data.values()))["layers"][0]["seed"]
 
 
 def _introduction(data: Mapping[str, dict[str, Any]]) -> list[str]:

@@ -1,35 +1,36 @@
 """Figures on task diversity: angles, plateaus and adapters, from saved data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ._legend import legend_below
 from ._style import COLORS, MARKERS, grid, plain_ticks, round_ticks, style
+
+_RING: dict[str, Any] = {
+    "marker": "o",
+    "ls": "",
+    "mfc": "white",
+    "ms": 6,
+    "mew": 1.2,
+    "zorder": 3,
+}
+_CROSS: dict[str, Any] = {"marker": "x", "ls": "", "ms": 5, "mew": 1.2, "zorder": 4}
 
 
 def angle_curves(data: Mapping[str, Any]) -> Any:
-    """Risk against the angle: exact lines, simulated dots, trained crosses."""
+    """Risk against the angle: exact lines, simulated rings, trained crosses."""
     with style():
         figure, (axis,) = grid(1, width=4.6, height=3.0)
         for color, (name, case) in zip(COLORS, data["cases"].items(), strict=False):
             label = "one subspace" if name == "1" else f"union of {name}"
             axis.plot(case["fine_angles"], case["fine_risks"], color=color, label=label)
-            angles = [point["at"] for point in case["angle"]]
-            axis.errorbar(
-                angles,
-                [point["optimum"]["mean"] for point in case["angle"]],
-                yerr=[point["optimum"]["standard_error"] for point in case["angle"]],
-                fmt="o",
-                color=color,
-            )
-            trained = [np.mean(point["trained"]) for point in case["angle"]]
-            axis.plot(angles, trained, "x", color="black", zorder=3)
-        axis.plot([], [], "ko", label="simulated optimum (± s.e.)")
-        axis.plot([], [], "kx", label="trained layers")
+            _simulated_and_trained(axis, case["angle"], color)
+        _label_points(axis)
         axis.set_xlabel("angle of the test subspace (degrees)")
         axis.set_ylabel("risk (noiseless target)")
-        axis.legend()
+        legend_below(figure, [axis])
         return figure
 
 
@@ -44,26 +45,37 @@ def length_curves(data: Mapping[str, Any]) -> Any:
             best = case["retrained"]
             axis.plot(lengths, exact, color=color, label=label)
             axis.plot(lengths, best, color=color, ls="--", lw=0.9)
-            axis.errorbar(
-                lengths,
-                [point["optimum"]["mean"] for point in case["length"]],
-                yerr=[point["optimum"]["standard_error"] for point in case["length"]],
-                fmt="o",
-                color=color,
-            )
-            trained = [np.mean(point["trained"]) for point in case["length"]]
-            axis.plot(lengths, trained, "x", color="black", zorder=3)
+            _simulated_and_trained(axis, case["length"], color)
         axis.plot([], [], "k--", lw=0.9, label="optimum for each length")
-        axis.plot([], [], "o", color="black", label="simulated (± s.e.)")
-        axis.plot([], [], "x", color="black", label="trained layers")
+        _label_points(axis)
         axis.set_xscale("log")
         axis.set_yscale("log")
         plain_ticks(axis.xaxis, *lengths)
         round_ticks(axis.yaxis)
         axis.set_xlabel("prompt length at test time")
         axis.set_ylabel("risk (noiseless target)")
-        axis.legend()
+        legend_below(figure, [axis])
         return figure
+
+
+def _simulated_and_trained(axis: Any, points: Sequence[Any], color: str) -> None:
+    """Rings with standard errors and crosses, in the color of their theory line."""
+    at = [point["at"] for point in points]
+    axis.errorbar(
+        at,
+        [point["optimum"]["mean"] for point in points],
+        yerr=[point["optimum"]["standard_error"] for point in points],
+        color=color,
+        **_RING,
+    )
+    trained = [np.mean(point["trained"]) for point in points]
+    axis.plot(at, trained, color=color, **_CROSS)
+
+
+def _label_points(axis: Any) -> None:
+    """What rings and crosses are, whatever their color."""
+    axis.plot([], [], color="black", label="simulated optimum (± s.e.)", **_RING)
+    axis.plot([], [], color="black", label="trained layers (mean)", **_CROSS)
 
 
 def adapter_curves(data: Mapping[str, Any]) -> Any:
@@ -79,12 +91,12 @@ def adapter_curves(data: Mapping[str, Any]) -> Any:
             )
             for values in zip(*case["trained"][1:], strict=True):
                 axis.plot(case["ranks"][1:], values, marker, color=color, alpha=0.6)
-            axis.axhline(case["optimal_risk"], color="0.6", lw=0.8)
+            axis.axhline(case["optimal_risk"], color="0.6", lw=0.8, label="optimum")
         axis.plot([], [], "o", color="0.4", alpha=0.6, label="trained")
         axis.axvline(2 * data["rank"], color="0.4", ls=":", label="rank 2r")
         axis.set_xlabel("adapter rank q")
         axis.set_ylabel("risk on the new subspace")
-        axis.legend()
+        legend_below(figure, [axis])
         return figure
 
 
@@ -111,8 +123,8 @@ def flow_curves(data: Mapping[str, Any]) -> Any:
             axis.set_xlim(0, simulated["times"][-1])
             axis.set_xlabel("flow time")
             axis.set_ylabel("risk on the first subspace")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+            axis.plot([], [], color="black", ls="--", lw=1.0, label="exact flow")
+        legend_below(figure, axes)
         return figure
 
 
@@ -167,7 +179,9 @@ def _angle_panel(axis: Any, data: Mapping[str, Any], scale: float = 1.0) -> None
             capsize=2,
             label=_union_label(name),
         )
-    axis.axhline(data["zero_risk"] / scale, color="0.5", lw=0.8, ls=":")
+    axis.axhline(
+        data["zero_risk"] / scale, color="0.5", lw=0.8, ls=":", label="predicting 0"
+    )
     axis.set_xlabel("angle of the test subspace (degrees)")
 
 
@@ -177,7 +191,7 @@ def decoder_angles(data: Mapping[str, Any]) -> Any:
         figure, (axis,) = grid(1, width=4.6, height=3.0)
         _angle_panel(axis, data)
         axis.set_ylabel("risk (noiseless target)")
-        axis.legend()
+        legend_below(figure, [axis])
         return figure
 
 
@@ -189,7 +203,7 @@ def class_angles(classes: Mapping[str, Any], labels: Mapping[str, str]) -> Any:
             _angle_panel(axis, data, data["zero_risk"])
             axis.set_title(labels[name])
         axes[0].set_ylabel("risk / risk of predicting 0")
-        axes[0].legend()
+        legend_below(figure, axes)
         return figure
 
 
@@ -203,7 +217,7 @@ def decoder_curves(data: Mapping[str, Any]) -> Any:
                 axis.plot(union["steps"], curve, color=color, lw=0.8, label=label)
         axis.set_xlabel("training step")
         axis.set_ylabel("training loss")
-        axis.legend()
+        legend_below(figure, [axis])
         return figure
 
 
@@ -231,5 +245,5 @@ def decoder_distances(data: Mapping[str, Any]) -> Any:
             axis.set_title(_union_label(name))
             axis.set_xlabel("training step")
         axes[0].set_ylabel("mean squared distance")
-        axes[0].legend()
+        legend_below(figure, axes)
         return figure

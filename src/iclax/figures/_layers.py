@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ._legend import legend_below
 from ._style import COLORS, grid, plain_ticks, round_ticks, style
 
 
@@ -80,7 +81,7 @@ def loss_curves(cases: Mapping[str, dict[str, Any]]) -> Any:
             axis.set_title(case["label"])
             axis.set_xlabel("training step")
             axis.set_ylabel("risk (noiseless target)")
-        _shared_legend(figure, axes)
+        legend_below(figure, axes)
         return figure
 
 
@@ -113,20 +114,16 @@ def context_curves(cases: Mapping[str, dict[str, Any]]) -> Any:
                 color=COLORS[1],
                 label="trained layer, simulated (± s.e.)",
             )
-            axis.axvline(case["context"]["trained_at"], color="0.6", lw=0.8)
+            axis.axvline(
+                case["context"]["trained_at"],
+                color="0.6",
+                lw=0.8,
+                label="training length",
+            )
             axis.set_xscale("log")
             plain_ticks(axis.xaxis, *lengths)
             axis.set_title(case["label"])
             axis.set_xlabel("context length n at test time")
             axis.set_ylabel("risk (noiseless target)")
-        _shared_legend(figure, axes)
+        legend_below(figure, axes)
         return figure
-
-
-def _shared_legend(figure: Any, axes: list[Any]) -> None:
-    """One legend for all axes, below them."""
-    found: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4)

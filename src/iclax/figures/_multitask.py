@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ._legend import legend_below
 from ._style import COLORS, MARKERS, grid, round_ticks, style
 
 
@@ -63,6 +64,5 @@ def family_losses(
             axis.set_xlabel("training step")
         for axis in axes[::3]:
             axis.set_ylabel("normalized loss")
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=2)
+        legend_below(figure, axes)
         return figure

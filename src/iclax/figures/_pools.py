@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ._legend import legend_below
 from ._style import COLORS, MARKERS, grid, round_ticks, style
 
 _LAWS = {"pretraining": "tasks of the pool", "new": "new tasks"}
@@ -63,14 +64,16 @@ def _panels(
                 )
             if crossing is not None and law == "new":
                 axis.axvspan(crossing["low"], crossing["high"], color="0.8", lw=0)
-                axis.axvline(crossing["value"], color="0.4", ls=":", lw=1.0)
+                axis.axvline(
+                    crossing["value"], color="0.4", ls=":", lw=1.0, label="crossing"
+                )
             axis.set_yscale("log")
             round_ticks(axis.yaxis)
             axis.set_xticks(exponents, [f"$2^{{{e}}}$" for e in exponents])
             axis.set_title(title)
             axis.set_xlabel("pre-training tasks")
         axes[0].set_ylabel(label)
-        axes[0].legend()
+        legend_below(figure, axes)
         return figure
 
 
@@ -91,5 +94,5 @@ def path_curves(pools: Mapping[int, Sequence[Any]], labels: Mapping[str, str]) -
         for axis in axes:
             axis.set_ylim(0, top)
         axes[0].set_ylabel("risk / d")
-        axes[-1].legend()
+        legend_below(figure, axes)
         return figure

@@ -30,6 +30,14 @@ _STYLE = {
     "ytick.labelsize": 8,
 }
 
+# Ticks of a logarithmic axis within a decade, from coarse to fine.
+_MANTISSAS = (
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 5, 7),
+    *([1 + step * i for i in range(round(9 / step))] for step in (0.5, 0.2, 0.1, 0.05)),
+)
+_LEAST_TICKS = 3
+
 
 @contextmanager
 def style():
@@ -65,10 +73,14 @@ def plain_ticks(axis: Any, *ticks: float | int) -> None:
 def round_ticks(axis: Any) -> None:
     """Round numbers on a logarithmic axis, more of them where it is short."""
     low, high = sorted(axis.get_view_interval())
-    mantissas = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
     decades = range(floor(log10(low)), ceil(log10(high)) + 1)
-    numbers = [m * 10.0**e for e in decades for m in mantissas]
-    plain_ticks(axis, *[number for number in numbers if low < number < high])
+    shown: list[float] = []
+    for mantissas in _MANTISSAS if high > 10 * low else _MANTISSAS[1:]:
+        numbers = [m * 10.0**e for e in decades for m in mantissas]
+        shown = [number for number in numbers if low < number < high]
+        if len(shown) >= _LEAST_TICKS:
+            break
+    plain_ticks(axis, *shown)
 
 
 def save(figure: Any, folder: Path, name: str) -> None:

@@ -66,7 +66,7 @@ PLANS: dict[str, Plan] = {
         seeds=5,
     ),
 }
-TOLERANCE = {"toy": 0.1, "laptop": 0.01, "paper": 0.01}
+TOLERANCE = {"laptop": 0.01, "paper": 0.01}  # toy trains too briefly for a claim
 SIGMAS = 3.5  # for every one of some dozens of simulated points
 
 
@@ -300,9 +300,9 @@ def section(found: Mapping[str, Any], size: Size) -> Section:
             "on a union of orthogonal subspaces, it has one and the same risk on every "
             "subspace of their span, also where the training law has no mass. Outside "
             "the span nothing is learned: the risk is at least that of predicting 0.",
-            "Lines are exact (float64), dots simulate the exact optimum, crosses are "
-            "trained layers. Risks are against the noiseless target; add σ² for the "
-            "noisy label.",
+            "Lines are exact (float64), rings simulate the exact optimum, crosses are "
+            "trained layers (mean over seeds). Risks are against the noiseless "
+            "target; add σ² for the noisy label.",
         ],
         [_angle_table(data), _span_table(data)],
         [
@@ -365,11 +365,6 @@ def _verdicts(data: Mapping[str, Any], size: Size) -> list[Verdict]:
     worst = max(
         abs(found["mean"] - exact) / found["standard_error"] for exact, found in points
     )
-    trained = max(
-        value / case["optimal_risk"] - 1
-        for case in cases.values()
-        for value in case["trained_risks"]
-    )
     single = cases["1"]["fine_risks"]
     unions = [case["fine_risks"] for name, case in cases.items() if name != "1"]
     flat = max(max(risks) / min(risks) - 1 for risks in unions)
@@ -381,12 +376,7 @@ def _verdicts(data: Mapping[str, Any], size: Size) -> list[Verdict]:
             f"{len(points)} points; the largest deviation is {worst:.2f} standard "
             f"errors (limit {SIGMAS}).",
         ),
-        Verdict(
-            "Trained layers reach the exact risk",
-            trained < TOLERANCE[size],
-            f"worst seed {trained:.2%} above the exact minimum (limit "
-            f"{TOLERANCE[size]:.0%}).",
-        ),
+        _trained_verdict(cases, size),
         Verdict(
             "One subspace: the risk grows with the angle",
             single[-1] > single[0] and bool(np.all(np.diff(single) > 0)),
@@ -403,6 +393,29 @@ def _verdicts(data: Mapping[str, Any], size: Size) -> list[Verdict]:
             f"risk at least {off:.4f} times that of predicting 0.",
         ),
     ]
+
+
+def _trained_verdict(cases: Mapping[str, Any], size: Size) -> Verdict:
+    """Whether training reaches the minimum. Toy runs are too short to claim it."""
+    above = [
+        value / case["optimal_risk"] - 1
+        for case in cases.values()
+        for value in case["trained_risks"]
+    ]
+    worst = max(above)
+    if size == "toy":
+        return Verdict(
+            "Toy size: the layers train and are measured",
+            bool(np.all(np.isfinite(above))),
+            f"too short a training for any claim; worst seed {worst:.2%} above the "
+            "exact minimum.",
+        )
+    return Verdict(
+        "Trained layers reach the exact risk",
+        worst < TOLERANCE[size],
+        f"worst seed {worst:.2%} above the exact minimum (limit "
+        f"{TOLERANCE[size]:.0%}).",
+    )
 
 
 def _label(name: str) -> str:

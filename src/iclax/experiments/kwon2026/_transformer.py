@@ -1,16 +1,18 @@
 """Part c: a GPT-style decoder on the same mixtures."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...evaluation import bootstrap, bootstrap_ratio
+from ...evaluation import Interval, bootstrap
 from ...report import Figure, Section, Table, Verdict
+from .._intervals import seeds_note
 from .._recipe import Size
-from .._steps import reached_or_last
 from ._decoders import decoders
+from ._escape_ratio import EscapeRatio, counted_times
 
 
 def section(found: Mapping[str, Any], size: Size) -> Section:
@@ -33,8 +35,8 @@ def section(found: Mapping[str, Any], size: Size) -> Section:
         [
             Figure(
                 "decoder_angles",
-                "Risk of the trained decoder against the angle; 95 % intervals over "
-                "seeds.",
+                "Risk of the trained decoder against the angle, mean over seeds; bars "
+                "span the seeds.",
                 partial(decoder_angles, data),
             ),
             Figure(
@@ -69,7 +71,7 @@ def angle_table(data: Mapping[str, Any]) -> Table:
         rows.append(row)
     caption = (
         "Risk (noiseless target, last tenth of training) by the angle of the test "
-        f"subspace; predicting 0 has {data['zero_risk']:g}. 95 % intervals over seeds."
+        f"subspace; predicting 0 has {data['zero_risk']:g}. {seeds_note(len(risks))}"
     )
     return Table(caption, list(rows[0]), rows)
 
@@ -80,30 +82,18 @@ def plateau_table(data: Mapping[str, Any]) -> Table:
     for name, union in data["unions"].items():
         row: dict[str, Any] = {"training": union_label(name)}
         for time in ("escape", "half_drop", "change_point"):
-            values = _times(union, time)
-            missing = sum(v is None for v in union[time])
-            sign = "≥ " if missing else ""
-            row[time.replace("_", " ")] = f"{sign}{bootstrap(values):.0f}"
-        row["escape / one subspace"] = f"{escape_ratio(data, name):.2f}"
+            found = bootstrap(counted_times(union, time))
+            found = replace(found, censored=sum(v is None for v in union[time]))
+            row[time.replace("_", " ")] = f"{found:.0f}"
+        row["escape / one subspace"] = str(EscapeRatio.of(union, data["unions"]["1"]))
         rows.append(row)
     caption = (
         "Plateau of the training loss in steps: escape (mean of the last 100 below 0.8 "
-        "of the loss of predicting 0), half of the drop, end of the flat part."
+        "of the loss of predicting 0), half of the drop, end of the flat part. ≥, ≤: "
+        "runs that were not there by the end count with the last step; –: such runs on "
+        "both sides of the ratio."
     )
     return Table(caption, list(rows[0]), rows)
-
-
-def escape_ratio(data: Mapping[str, Any], name: str) -> Any:
-    """Escape steps of a union over those of one subspace, with the interval."""
-    unions = data["unions"]
-    return bootstrap_ratio(
-        _times(unions[name], "escape"), _times(unions["1"], "escape")
-    )
-
-
-def _times(union: Mapping[str, Any], name: str) -> np.ndarray:
-    """Times of all seeds; one that never came counts as the last step."""
-    return np.maximum(reached_or_last(union[name], union["last_step"]), 1.0)
 
 
 def _distance_table(data: Mapping[str, Any]) -> Table:
@@ -115,7 +105,8 @@ def _distance_table(data: Mapping[str, Any]) -> Table:
             ("distance to Bayes", "distance 0"),
             ("distance to ridge", "distance 1"),
         ):
-            row[label] = f"{bootstrap(np.array(union['curves'][key])[:, -1]):.3f}"
+            last = np.array(union["curves"][key])[:, -1]
+            row[label] = f"{bootstrap(last):.3f}"
         rows.append(row)
     caption = "At the end of training, on prompts of the own law."
     return Table(caption, list(rows[0]), rows)
@@ -138,26 +129,22 @@ def union_verdicts(data: Mapping[str, Any], what: str, size: Size) -> list[Verdi
     single = bootstrap(_rise(one))
     union = bootstrap(_rise(many))
     share = bootstrap(_rise(one) - _rise(many))
-    ratio = escape_ratio(data, name)
-    direction = ratio.side(1.0, "shorter", "longer")
-    censored = sum(t is None for u in (one, many) for t in u["escape"])
     return [
         Verdict(
             f"One subspace: the risk of the {what} rises with the angle",
-            single.low > 0,
+            _is_above(single, 0.0),
             f"greatest rise above 0°: {single} (95 % over seeds).",
         ),
         Verdict(
             f"{union_label(name).capitalize()}: it does not",
-            bool(share.low > 0 and union.high < 0.25 * single.low),
+            _is_above(share, 0.0) and union.high < 0.25 * single.low,
             f"greatest rise {union}, less than a quarter of one subspace's; "
             f"difference {share}.",
         ),
         Verdict(
             f"Plateau of the {what} against diversity",
             all(t is not None for t in one["escape"]),
-            f"escape takes {'at least ' if censored else ''}{ratio} times as long "
-            f"with {name} subspaces as with one (mean objective, Adam): {direction}.",
+            EscapeRatio.of(many, one).sentence(name),
         ),
     ]
 
@@ -166,3 +153,7 @@ def _rise(union: Mapping[str, Any]) -> np.ndarray:
     """The greatest risk at any angle less that at 0°, for each seed."""
     risks = np.array(union["angle_risks"])
     return risks.max(axis=1) - risks[:, 0]
+
+
+def _is_above(interval: Interval, limit: float) -> bool:
+    return interval.side(limit, "below", "above") == "above"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...evaluation import Interval, bootstrap
 from ...report import Figure, Section, Table, Verdict
+from .._intervals import seeds_note
 from .._recipe import Size
 from ._parts import PLANS, part_name
 from ._training import Plan
@@ -85,10 +86,9 @@ def crossing_exponent(pools: Mapping[int, Sequence[Any]]) -> Interval | None:
 
 
 def _paragraphs(plan: Plan, crossing: Interval | None) -> list[str]:
-    told = "was not found in every seed"
+    found = "was not found in every seed"
     if crossing is not None:
-        told = f"is at 2^{crossing.value:.2f} tasks [2^{crossing.low:.2f}, "
-        told += f"2^{crossing.high:.2f}]"
+        found = f"is at 2^e tasks, e = {crossing:.2f}"
     return [
         f"A decoder of {plan.layers} layers and width {plan.width} is pre-trained on "
         "prompts whose task vector is one of a fixed pool of 2^e draws from N(0, I) "
@@ -96,7 +96,7 @@ def _paragraphs(plan: Plan, crossing: Interval | None) -> list[str]:
         f"{plan.noise_variance:g}). On its own pool the posterior mean over the pool, "
         "dMMSE, is optimal; on new tasks, ridge regression. Numbers are averages over "
         "all points of the prompts, against noiseless labels.",
-        f"The crossing of the two distances on new tasks {told}.",
+        f"The crossing of the two distances on new tasks {found}.",
     ]
 
 
@@ -113,8 +113,8 @@ def _risk_table(pools: Mapping[int, Sequence[Any]]) -> Table:
         for e, runs in pools.items()
     ]
     caption = (
-        "Risk over d on tasks of the pool (pretraining) and on new tasks [95 % "
-        "intervals over seeds, each with its own pool]."
+        "Risk over d on tasks of the pool (pretraining) and on new tasks. "
+        + seeds_note(min(map(len, pools.values())), ", each with its own pool")
     )
     return Table(caption, list(rows[0]), rows)
 
@@ -152,9 +152,7 @@ def _path_table(pools: Mapping[int, Sequence[Any]]) -> Table:
             {
                 "tasks": f"2^{e}",
                 **{_NAMES[name]: f"{one:.2f}" for name, one in found.items()},
-                "half-way the transformer": found["transformer"].side(
-                    1.0, "gains", "fails", "neither"
-                ),
+                "half-way the transformer": _half_way(found["transformer"]),
             }
         )
     caption = (
@@ -166,6 +164,11 @@ def _path_table(pools: Mapping[int, Sequence[Any]]) -> Table:
 
 def _mean(values: Sequence[float]) -> str:
     return f"{bootstrap(values):.3f}"
+
+
+def _half_way(bulge: Interval) -> str:
+    within = "neither" if bulge.count > 1 else "not decided"
+    return bulge.side(1.0, "gains", "fails", within)
 
 
 def _closer(ratio: Interval) -> str:
@@ -197,7 +200,7 @@ def _verdicts(
             crossing is not None,
             "in some seed the distances do not cross."
             if crossing is None
-            else f"at 2^e tasks, e = {crossing} (95 % over seeds).",
+            else f"at 2^e tasks, e = {crossing}. {seeds_note(crossing.count)}",
         ),
         Verdict(
             "Below it the transformer is closer to dMMSE, above it closer to ridge",
