@@ -53,7 +53,7 @@ def test_run_trains_compares_and_is_found_again(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as caught:
         main(["run", "t.toml", "--out", "kept"])
     assert caught.value.code == 2
-    assert "another setting" in capsys.readouterr().err
+    assert "context_length = 8 there, 9 here" in capsys.readouterr().err
 
 
 def small_recipe(calls, value=1.0, fail=False):
@@ -105,5 +105,5 @@ def test_damaged_part_is_reported(tmp_path):
     options = {"size": "toy", "seed": 0, "folder": tmp_path}
     run_recipe(small_recipe([]), **options)
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(RunError, match="--force"):
+    with pytest.raises(RunError, match="a.json is damaged.*Remove that file"):
         run_recipe(small_recipe([]), **options)

@@ -1,6 +1,7 @@
 """`iclax theory` from the outside: numbers, options, refusals."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -122,3 +123,22 @@ def test_angles_need_subspaces(tmp_path, capsys):
         main(["theory", str(path), "--angles", "0,90"])
     assert caught.value.code == 2
     assert "low" in capsys.readouterr().err.lower()
+
+
+@pytest.mark.parametrize("angles", ["nan", "0,inf", "0,,90"])
+def test_angles_are_finite_numbers(low_rank, capsys, angles):
+    with pytest.raises(SystemExit) as caught:
+        main(["theory", str(low_rank(1)), "--angles", angles])
+    assert caught.value.code == 2
+    assert "--angles" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_is_not_utf8_loses_no_result(low_rank, options):
+    done = subprocess.run(
+        [sys.executable, "-m", "iclax", "theory", str(low_rank(1)), *options],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0 and b"gd_risk" in done.stdout, done.stderr
+    assert not options or json.loads(done.stdout)["dim"] == 20

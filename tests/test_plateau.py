@@ -369,3 +369,48 @@ def test_the_command_prints_times(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["plateau", str(tmp_path / "none.csv")])
     assert stop.value.code == 2 and "no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "header, names",
+    [
+        ("Wall time,Step,Value", ("Value",)),
+        ("step,epoch,loss,lr", ("loss",)),
+        ("step,time,a,b", ("a", "b")),
+    ],
+)
+def test_columns_that_are_no_losses_are_no_runs(tmp_path, header, names):
+    columns = header.count(",") + 1
+    rows = [",".join(str(i + j) for j in range(columns)) for i in range(4)]
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert load_curves(tmp_path / "a.csv").names == names
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("step,loss\n1,2\n1,3\n2,1\n", "step 1 twice"),
+        ("step,loss\n1,2\n2,nan\n", "nan in column loss"),
+        ("step,seed,loss\n1,0,2\n2,0,inf\n", "inf in column loss"),
+        ("step,lr\n1,2\n2,3\n", "no column of losses"),
+    ],
+)
+def test_tables_that_are_no_curves_are_refused(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(SettingError, match=said):
+        load_curves(tmp_path / "a.csv")
+
+
+def test_the_steps_are_no_curve(tmp_path):
+    (tmp_path / "a.csv").write_text("step,loss\n1,2\n2,1\n")
+    with pytest.raises(SettingError, match="one of loss"):
+        load_curves(tmp_path / "a.csv", "step")
+
+
+@pytest.mark.parametrize(
+    "name", ["normalizer", "window", "escape_below", "complete_below"]
+)
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_levels_that_mean_nothing_are_refused(name, value):
+    with pytest.raises(SettingError, match=name):
+        plateau_times(np.arange(3.0), np.ones((1, 3)), **{name: value})

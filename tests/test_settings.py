@@ -1,5 +1,8 @@
 """Setting files: what they state, and how they refuse."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -70,6 +73,9 @@ REFUSED = [
     ({"query": {"kind": "data", "path": "none.csv"}}, "query.path", "no file"),
     ({"training": {"seeds": []}}, "training.seeds", "[]"),
     ({"training": {"learning_rate": float("nan")}}, "training.learning_rate", "nan"),
+    ({"training": {"seeds": [1, 0, 0]}}, "training.seeds", "[1, 0, 0]"),
+    ({"training": {"seeds": [2**32]}}, "training.seeds[0]", "4294967296"),
+    ({"prompt": {"context_length": 10**20}}, "prompt.context_length", "10"),
 ]
 
 
@@ -113,3 +119,65 @@ def test_relative_paths_start_at_the_setting_file(tmp_path):
 def test_setting_file_must_be_a_file(path):
     with pytest.raises(SettingError, match="setting file"):
         load_setting(path)
+
+
+def test_setting_file_that_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "s.toml").write_text("version = 1")
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SettingError, match="s.toml, which cannot be read .Permission"):
+        load_setting(tmp_path / "s.toml")
+
+
+def test_byte_order_marks_are_skipped(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n3,5\n", encoding="utf-8-sig")
+    (tmp_path / "s.toml").write_text(
+        "version = 1\n[prompt]\ncontext_length = 2\n"
+        '[covariates]\nkind = "data"\npath = "x.csv"\n[tasks]\nkind = "linear"\n',
+        encoding="utf-8-sig",
+    )
+    rows = load_setting(tmp_path / "s.toml").prompts().covariates.rows
+    np.testing.assert_array_equal(rows, [[1, 2], [3, 5]])
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [("a,b\n1,2\n\n3\n", "line 4 has 1 values"), ("1,2\n3,x\n", "line 2: could not")],
+)
+def test_lines_of_data_at_fault_are_named(tmp_path, text, told):
+    (tmp_path / "x.csv").write_text(text)
+    setting = changed(covariates={"kind": "data", "path": "x.csv"})
+    with pytest.raises(SettingError, match=told):
+        parse_setting(setting, tmp_path).prompts()
+
+
+def test_digests_follow_every_file_that_a_setting_reads(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n3,5\n")
+    (tmp_path / "y.csv").write_text("1\n2\n")
+    (tmp_path / "w.csv").write_text("1,1\n")
+    np.save(tmp_path / "u.npy", np.eye(2)[None, :, :1])
+    data = {"kind": "data", "path": "x.csv", "labels": "y.csv"}
+    components = [
+        {"kind": "low_rank", "rank": 1, "basis": "u.npy"},
+        {"kind": "pool", "path": "w.csv"},
+        {"kind": "low_rank", "rank": 1, "basis": "random"},
+        {"kind": "pool", "size": 3},
+    ]
+    tasks = {"kind": "mixture", "components": components}
+    tables = changed(covariates=data, query=data, tasks=tasks)
+    setting = parse_setting(tables, tmp_path)
+    setting.prompts()
+    before = setting.file_digests()
+    x, y = before["covariates.path"], before["covariates.labels"]
+    assert x == sha256(b"1,2\n3,5\n").hexdigest()
+    assert (x, y) == (before["query.path"], before["query.labels"])
+    assert {"tasks.components[0].basis", "tasks.components[1].path"} < set(before)
+    assert len(before) == 6
+    (tmp_path / "w.csv").write_text("1,2\n")
+    after = setting.file_digests()
+    assert [k for k in after if after[k] != before[k]] == ["tasks.components[1].path"]
+    (tmp_path / "w.csv").unlink()
+    with pytest.raises(SettingError, match=r"components\[1\].path: found no file"):
+        setting.file_digests()

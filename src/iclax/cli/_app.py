@@ -6,6 +6,7 @@ import tyro
 
 from .._errors import IclaxError
 from ._list import list_
+from ._output import tolerate_narrow_output
 from ._plateau import plateau
 from ._reproduce import reproduce
 from ._run import run
@@ -14,6 +15,7 @@ from ._theory import theory
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; user errors end with one message and exit code 2."""
+    tolerate_narrow_output()
     app = tyro.extras.SubcommandApp()
     app.command(reproduce, name="reproduce")
     app.command(run, name="run")

@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 
 
+def tolerate_narrow_output() -> None:
+    """Let an output that is not UTF-8 show `?` for what it lacks: no result is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on standard output."""
+    """One JSON object on standard output, escaped where that is not UTF-8."""
     from ..runs import plain
 
-    print(json.dumps(plain(value), ensure_ascii=False))
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    narrow = not encoding.startswith("utf")
+    print(json.dumps(plain(value), ensure_ascii=narrow))
 
 
 def print_table(rows: list[tuple[str, str]], file: Any = None) -> None:

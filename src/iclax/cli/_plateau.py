@@ -55,7 +55,9 @@ def plateau(
         per_run = {name: getattr(times, name) for name in _ROWS}
         print_json(result | {"runs": list(curves.names), "per_run": per_run})
         return
-    print(f"{file}: {len(curves.names)} runs, {len(curves.steps)} records")
+    names = ", ".join(curves.names[:8]) + ", …" * (len(curves.names) > 8)
+    runs = "1 run" if len(curves.names) == 1 else f"{len(curves.names)} runs"
+    print(f"{file}: {runs} ({names}), {len(curves.steps)} records")
     print_table(
         [
             (name, f"{found}   {_ROWS[name]}{_censored(found.censored, found.count)}")

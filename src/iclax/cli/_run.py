@@ -18,7 +18,10 @@ def run(
 ) -> None:
     """Theory, training, comparison, figures and report of your own setting file.
 
-    A second call with the same setting finds the result and says so.
+    A second call with the same setting and data finds the result and says so.
+
+    Exit code 0 once the comparison is made, whether its verdicts hold or not (--json:
+    holds); 2 for wrong input.
 
     Args:
         setting: The setting file.
@@ -34,8 +37,9 @@ def run(
     from ._progress import progress_factory
 
     loaded = load_setting(setting)
+    loaded.prompts()  # what it states, refused before a folder is made
     recipe = setting_recipe(loaded, setting.stem)
-    folder = run_folder(recipe, loaded, out, force)
+    folder = run_folder(recipe, loaded, out)
     outcome = run_recipe(
         recipe,
         size="laptop",

@@ -1,5 +1,6 @@
 """What the options of `iclax theory` add: angles, gradient flow, certificates."""
 
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 from .._errors import SettingError
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
 def parse_angles(text: str) -> list[float]:
     """Degrees from "0,30,60"; raises `SettingError` for anything else."""
     try:
-        return [float(part) for part in text.split(",")]
+        angles = [float(part) for part in text.split(",")]
     except ValueError:
+        angles = [nan]
+    if not all(map(isfinite, angles)):
         raise SettingError(
             "--angles", f'"{text}"', "degrees separated by commas, such as 0,30,60,90"
-        ) from None
+        )
+    return angles
 
 
 def angle_numbers(prompts: "PromptDistribution", text: str) -> dict[str, Any]:

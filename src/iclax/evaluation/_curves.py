@@ -13,6 +13,7 @@ from ._event_files import read_event_file
 _STEP = ("step", "steps", "iteration", "iter", "epoch", "time", "t")
 _RUN = ("seed", "run")
 _LOSS = ("loss", "value", "train_loss")
+_BESIDE = ("wall time", "wall_time", "time", "relative", "epoch", "lr", "learning_rate")
 _LARGEST = float(np.finfo(np.float64).max)
 _WHOLE = 2.0**53  # above it two seeds can be the same number
 
@@ -31,9 +32,11 @@ def load_curves(path: Path, column: str | None = None) -> Curves:
 
     A table has a column of steps (the first, or one named step, iteration, epoch or
     time) and one column a run, or in long form a column named seed or run and one of
-    losses. `column` picks a column, or the tag of an event file. Runs are cut to the
-    steps that all have. Raises `SettingError` naming the cell that is not a number, a
-    repeated column name, a step or seed that is not finite, or a file that is not text.
+    losses. A single column named loss, value or train_loss is the only curve; times,
+    epochs and learning rates are none. `column` picks a column, or the tag of an event
+    file. Runs are cut to the steps that all have. Raises `SettingError` naming the cell
+    that is not a number, a repeated column name or step, a number that is not finite,
+    or a file that is not text.
     """
     path = Path(path)
     if not path.exists():
@@ -66,19 +69,31 @@ def _table(path: Path, column: str | None) -> dict[str, Float[np.ndarray, "point
     at = next((lower.index(name) for name in _STEP if name in lower), 0)
     run = next((lower.index(name) for name in _RUN if name in lower), None)
     _check_column(path, header[at], numbers[:, at], _LARGEST)
-    if column is not None and column not in header:
-        raise SettingError("column", column, f"one of {', '.join(header)}")
+    if column is not None and (column not in header or column == header[at]):
+        others = ", ".join(name for name in header if name != header[at])
+        raise SettingError("column", column, f"one of {others}")
     chosen = [header.index(column)] if column else None
     if run is None:
-        chosen = chosen or [i for i in range(len(header)) if i != at]
+        chosen = chosen or _curve_columns(lower, at)
+        for i in chosen:
+            _check_column(path, header[i], numbers[:, i], _LARGEST)
         return {header[i]: numbers[:, [at, i]] for i in chosen}
     chosen = chosen or [i for i, name in enumerate(lower) if name in _LOSS]
     if len(chosen) != 1:
         raise SettingError("column", "no single loss column", ", ".join(header))
     _check_column(path, header[run], numbers[:, run], _WHOLE)
+    _check_column(path, header[chosen[0]], numbers[:, chosen[0]], _LARGEST)
     groups = np.unique(numbers[:, run])
     rows = {_run_name(g): numbers[numbers[:, run] == g] for g in groups}
     return {name: part[:, [at, chosen[0]]] for name, part in rows.items()}
+
+
+def _curve_columns(names: list[str], steps: int) -> list[int]:
+    """The one column of losses, or every one that is not known to be another thing."""
+    losses = [i for i, name in enumerate(names) if name in _LOSS]
+    if len(losses) == 1:
+        return losses
+    return [i for i, name in enumerate(names) if i != steps and name not in _BESIDE]
 
 
 def _run_name(number: float) -> str:
@@ -143,6 +158,13 @@ def _is_number(cell: str) -> bool:
 
 def _common(curves: dict[str, Float[np.ndarray, "points 2"]]) -> Curves:
     """The runs at the steps that all of them have."""
+    if not curves:
+        raise SettingError("column", "no column of losses", "its name")
+    for name, curve in curves.items():
+        steps, counts = np.unique(curve[:, 0], return_counts=True)
+        if np.any(counts > 1):
+            found = f"step {steps[np.argmax(counts > 1)]:g} twice in {name}"
+            raise SettingError("curves", found, "each step once")
     sets = [set(curve[:, 0]) for curve in curves.values()]
     steps = np.array(sorted(set.intersection(*sets)))
     if len(steps) < 2:

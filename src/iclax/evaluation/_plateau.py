@@ -55,6 +55,12 @@ def plateau_times(
     shapes.
     """
     steps, losses = _checked(steps, losses)
+    _check_positive(
+        normalizer=normalizer,
+        window=window,
+        escape_below=escape_below,
+        complete_below=complete_below,
+    )
     losses = losses / normalizer
     if accuracy is not None:
         risen = _like("accuracy", accuracy, losses)
@@ -157,6 +163,12 @@ def _checked(steps, losses) -> tuple[np.ndarray, np.ndarray]:
     if losses.shape[1] != len(steps):
         raise SettingError("losses", f"shape {losses.shape}", f"(runs, {len(steps)})")
     return steps, losses
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 < value < np.inf:
+            raise SettingError(name, f"{value}", "a finite number above 0")
 
 
 def _like(name: str, curves: np.ndarray, losses: np.ndarray) -> np.ndarray:

@@ -58,13 +58,15 @@ class Comparison:
     num_prompts: int
 
     @property
-    def holds(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
+    def holds(self) -> bool | None:
+        """Whether every check passed; None where nothing could be judged."""
+        return all(check.passed for check in self.checks) if self.checks else None
 
     @property
     def verdict(self) -> str:
         """One line for a table: what was confirmed, or the checks that failed."""
+        if self.holds is None:
+            return f"not judged: {FORMS[self.claim.form]}"
         if self.holds:
             return f"holds: {FORMS[self.claim.form]}"
         failed = ", ".join(c.name for c in self.checks if not c.passed)
@@ -136,7 +138,8 @@ def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLay
     risk, edge = found.risks[str(seed)], found.advantages.get(str(seed))
     against_theory = {}
     if claim.known:
-        difference = np.linalg.norm(gamma - claim.gamma) / np.linalg.norm(claim.gamma)
+        size = np.linalg.norm(claim.gamma) or 1.0
+        difference = np.linalg.norm(gamma - claim.gamma) / size
         against_theory = {
             "exact_risk": _exact_risk(claim.prompts, model, weights),
             "gamma_relative_error": float(difference),
@@ -219,13 +222,13 @@ def _checks(
     """Worst case over seeds of everything theory says about the trained layer."""
     if not claim.known:
         return ()
-    excess = max(layer.exact_risk / claim.layer_risk - 1 for layer in layers)
+    excess, told = _excess(claim, layers)
     errors = max(
-        abs(layer.trained_risk - layer.exact_risk) / layer.trained_risk_se
-        for layer in layers
+        abs(la.trained_risk - la.exact_risk) / _error(claim, la, la.trained_risk_se)
+        for la in layers
     )
     checks = [
-        at_most("excess risk", excess, limit.risk, "exact risk over its minimum, − 1"),
+        at_most("excess risk", excess, limit.risk, told),
         at_most(
             "simulation",
             errors,
@@ -249,6 +252,29 @@ def _checks(
     return (*checks, *_margin(claim, layers, limit.margin))
 
 
+def _excess(claim: Claim, layers: tuple[TrainedLayer, ...]) -> tuple[float, str]:
+    """How far the worst exact risk is above its minimum, and on which scale.
+
+    A minimum that is 0 up to rounding has no scale: then that of predicting 0 counts.
+    """
+    worst = max(layer.exact_risk for layer in layers)
+    if claim.layer_risk > 1e-12 * claim.zero_risk:
+        return worst / claim.layer_risk - 1, "exact risk over its minimum, − 1"
+    told = "exact risk over that of predicting 0 (the minimum is 0)"
+    return (worst - claim.layer_risk) / (claim.zero_risk or 1.0), told
+
+
+def _error(claim: Claim, layer: TrainedLayer, standard_error: float) -> float:
+    """A standard error, at least the float32 rounding of a simulated risk, never 0.
+
+    A prediction is rounded by ε times the labels' size √z, its squared error with mean
+    r by 2ε√(rz) + ε²z: far below a standard error unless all prompts have one risk.
+    """
+    eps, size = np.finfo(np.float32).eps, claim.zero_risk
+    rounding = 2 * eps * (max(layer.exact_risk, 0.0) * size) ** 0.5 + eps**2 * size
+    return max(standard_error, float(rounding), float(np.finfo(np.float32).tiny))
+
+
 def _margin(
     claim: Claim, layers: tuple[TrainedLayer, ...], limit: float
 ) -> tuple[Check, ...]:
@@ -256,6 +282,6 @@ def _margin(
     if claim.rival() is None:
         return ()
     name = "plain GD" if claim.form == "preconditioned" else "every GD form"
-    margin = min(la.advantage / la.advantage_se for la in layers)
+    margin = min(la.advantage / _error(claim, la, la.advantage_se) for la in layers)
     text = "standard errors of the paired difference of risks"
     return (at_least(f"beats {name}", margin, limit, text),)

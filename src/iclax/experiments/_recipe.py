@@ -6,7 +6,8 @@ a report can be made again without computing anything.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -16,10 +17,12 @@ from typing import Any, Literal
 
 from .. import __version__
 from .._errors import RunError
-from .._files import Lock, make_folder
-from ..report import Section, sections_text, write_html
+from .._files import Lock, make_folder, write_atomic, writing
+from ..report import Section, facts_text, sections_text, write_html
 from ..runs import versions, write_json
+from ._facts import setting_facts, training_facts
 from ._parallel import run_in_processes
+from ._run_identity import SETTING_FILE, claim_folder, damaged, read_saved
 
 Size = Literal["toy", "laptop", "paper"]
 
@@ -60,6 +63,7 @@ class Recipe:
     """One paper: `parts(size, seed)` to compute, `report(data, size)` to show.
 
     Small parts run faster `workers` at a time, a process each, than each on all cores.
+    A user's own `setting` stands for size and seed where it makes the recipe.
     """
 
     name: str
@@ -68,7 +72,14 @@ class Recipe:
     summary: str
     parts: Callable[[Size, int], Sequence[Part]]
     workers: int = field(default=1, kw_only=True)
+    setting: Mapping[str, Any] | None = field(default=None, kw_only=True)
     report: Callable[[Mapping[str, dict[str, Any]], Size], Sequence[Section]]
+
+    def identity(self, size: Size, seed: int) -> dict[str, Any]:
+        """What makes a run of the recipe another run."""
+        if self.setting is not None:
+            return {"recipe": SETTING_FILE, "setting": self.setting}
+        return {"recipe": self.name, "size": size, "seed": seed}
 
 
 @dataclass(frozen=True)
@@ -100,10 +111,12 @@ def run_recipe(
     """Compute the parts that are missing in `folder`, then write figures and report.
 
     With more than one of `workers`, parts run in processes of their own; a script that
-    asks for that must be importable (`if __name__ == "__main__":`).
+    asks for that must be importable (`if __name__ == "__main__":`). Raises `RunError`
+    where the folder is another run's, in use, damaged or cannot be written.
     """
     parts = recipe.parts(size, seed)
     with Lock(make_folder(folder)):
+        claim_folder(folder, recipe.identity(size, seed), force)
         saved = {p.name: None if force else _saved(folder, p) for p in parts}
         missing = [name for name, found in saved.items() if found is None]
         job = _Job(partial(recipe.parts, size, seed), folder, force)
@@ -112,16 +125,46 @@ def run_recipe(
         else:
             saved |= {name: job(name, progress, announce) for name in missing}
         data = {name: _through_json(found or {}) for name, found in saved.items()}
-        sections = tuple(recipe.report(data, size))
-        facts = {
-            "recipe": f"{recipe.name}, size {size}",
-            "seed": seed,
-            "reference": recipe.reference,
-            **versions(),
-        }
-        _write_report(recipe, sections, facts, folder)
-    reused = tuple(name for name in saved if name not in missing)
+        reused = tuple(name for name in saved if name not in missing)
+        with _blaming(folder, reused):
+            sections = tuple(recipe.report(data, size))
+            facts = _facts(recipe, parts, data, size, seed)
+            _write_report(recipe, sections, facts, folder)
     return Outcome(folder, sections, data, reused)
+
+
+@contextmanager
+def _blaming(folder: Path, reused: Sequence[str]) -> Iterator[None]:
+    """A report that cannot be made of what was found on disk: say which files."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if not reused:
+            raise
+        names = ", ".join(f"{name}.json" for name in reused)
+        raise RunError(
+            f"{folder}: no report can be made of what was found there in {names} "
+            f"({type(error).__name__}: {error}). Remove the damaged file and give the "
+            "same command again: only what it held is made anew."
+        ) from error
+
+
+def _facts(
+    recipe: Recipe,
+    parts: Sequence[Part],
+    data: Mapping[str, dict[str, Any]],
+    size: Size,
+    seed: int,
+) -> dict[str, Any]:
+    """How the numbers were made, for the end of the report."""
+    own = recipe.setting
+    asked = (
+        {"recipe": f"{recipe.name}, size {size}", "seed": seed}
+        if own is None
+        else {"setting": recipe.name, **setting_facts(own)}
+    )
+    training = training_facts([part.config for part in parts], data, seed)
+    return {**asked, **training, "reference": recipe.reference, **versions()}
 
 
 @dataclass(frozen=True)
@@ -150,7 +193,9 @@ def _write_report(
 
     for section in sections:
         for figure in section.figures:
-            save(figure.draw(), folder / "figures", figure.name)
+            drawn = figure.draw()
+            with writing(folder / "figures"):
+                save(drawn, folder / "figures", figure.name)
     write_html(
         folder / "report.html",
         title=recipe.title,
@@ -158,13 +203,14 @@ def _write_report(
         facts=facts,
         figures=folder / "figures",
     )
-    (folder / "table.md").write_text(sections_text(sections) + "\n", encoding="utf-8")
+    text = f"{sections_text(sections)}\n\n{facts_text(facts)}\n"
+    write_atomic(folder / "table.md", text.encode())
     verdicts = [v for section in sections for v in section.verdicts]
     write_json(
         folder / "verdicts.json",
         {
             "facts": facts,
-            "passed": all(v.passed for v in verdicts),
+            "passed": all(v.passed for v in verdicts) if verdicts else None,
             "verdicts": [vars(v) for v in verdicts],
             "tables": [
                 {"caption": t.caption, "rows": list(t.rows)}
@@ -179,21 +225,19 @@ def _part_folder(folder: Path, part: Part, force: bool) -> Path:
     """Where the part keeps checkpoints; what another config left is not mixed in."""
     own = folder / "parts" / f"{part.name}-{part.fingerprint[:8]}"
     if force and own.exists():
-        rmtree(own)
+        with writing(own):
+            rmtree(own)
     return own
 
 
 def _saved(folder: Path, part: Part) -> dict[str, Any] | None:
     path = folder / f"{part.name}.json"
-    if not path.exists():
+    saved = read_saved(path)
+    if saved is None:
         return None
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); remove it or use --force to redo it"
-        ) from None
-    return saved["data"] if saved.get("fingerprint") == part.fingerprint else None
+    if "fingerprint" not in saved or not isinstance(saved.get("data"), dict):
+        raise damaged(path, "it holds no data of a part")
+    return saved["data"] if saved["fingerprint"] == part.fingerprint else None
 
 
 def _save(folder: Path, part: Part, data: dict[str, Any]) -> None:

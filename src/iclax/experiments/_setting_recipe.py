@@ -1,6 +1,5 @@
 """A user's own setting as a recipe of one comparison."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,10 @@ import jax.random as jr
 import numpy as np
 
 from .. import figures
-from .._errors import RunError, SettingError
+from .._errors import SettingError
 from ..evaluation import simulate_row_risks
 from ..predictors import GradientStep, LeastSquares, Ridge, Zero
 from ..report import Figure, Section, Table, Verdict, with_error
-from ..runs import write_json
 from ..settings import Setting
 from ._checks import OWN
 from ._comparison import compare
@@ -26,23 +24,37 @@ _NUM_PROMPTS = 2**18
 
 
 def setting_recipe(setting: Setting, name: str) -> Recipe:
-    """The recipe of `iclax run`: one comparison, and real labels if there are."""
+    """The recipe of `iclax run`: one comparison, and real labels if there are.
+
+    Raises `SettingError` where a file that the setting names cannot be read.
+    """
+    config = _config(setting)
     return Recipe(
         name=name,
         title=f"Exact theory and training on {name}",
         reference="a setting file",
         summary="one setting: theory, training and their comparison",
-        parts=partial(_parts, setting, name),
+        parts=partial(_parts, setting, name, config),
         report=_report,
+        setting=config,
     )
 
 
-def _parts(setting: Setting, name: str, size: Size, seed: int) -> Sequence[Part]:
-    config = setting.model_dump(mode="json")
+def _config(setting: Setting) -> dict[str, Any]:
+    """The setting, and what is in the files that it reads, not only their paths."""
+    digests = setting.file_digests()
+    stated = setting.model_dump(mode="json")
+    return stated | ({"files": digests} if digests else {})
+
+
+def _parts(
+    setting: Setting, name: str, config: dict[str, Any], size: Size, seed: int
+) -> Sequence[Part]:
     return [Part("comparison", config, partial(_compute, setting, name))]
 
 
 def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any]:
+    rows = setting.labeled_rows()  # first: a file may change while training goes on
     n = setting.prompt.context_length
     lengths = sorted({max(1, n // 4), max(1, n // 2), n, 2 * n, 4 * n})
     comparison = compare(
@@ -56,7 +68,6 @@ def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any
     data = comparison_data(
         comparison, label=name, title=name, setting=setting.model_dump(mode="json")
     )
-    rows = setting.labeled_rows()
     if rows is not None:
         data["real_labels"] = _real_labels(setting, comparison, *rows)
     return data
@@ -137,7 +148,8 @@ def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]
 
 
 def _check_text(check: dict[str, Any]) -> str:
-    return f"{check['text']}: {check['value']:.3g} (limit {check['limit']:g})"
+    value = "not finite" if check["value"] is None else f"{check['value']:.3g}"
+    return f"{check['text']}: {value} (limit {check['limit']:g})"
 
 
 def _real_label_section(found: dict[str, Any]) -> Section:
@@ -160,19 +172,11 @@ def _real_label_section(found: dict[str, Any]) -> Section:
     )
 
 
-def run_folder(recipe: Recipe, setting: Setting, out: Path | None, force: bool) -> Path:
-    """Where a run of `setting` lives; `RunError` if `out` holds another's run."""
+def run_folder(recipe: Recipe, setting: Setting, out: Path | None) -> Path:
+    """Where a run of `setting` lives; `SettingError` if `out` is a file."""
     part = recipe.parts("laptop", setting.training.seeds[0])[0]
     if out is None:
         return Path("runs") / f"{recipe.name}-{part.fingerprint[:8]}"
     if out.is_file():
         raise SettingError("--out", f"a file at {out}", "a folder, new or of this run")
-    saved = out / "setting.json"
-    if saved.exists() and not force:
-        if json.loads(saved.read_text()).get("fingerprint") != part.fingerprint:
-            raise RunError(
-                f"{out} holds a run of another setting; choose another --out, or "
-                "--force to replace it"
-            )
-    write_json(saved, {"fingerprint": part.fingerprint, "setting": part.config})
     return out

@@ -76,7 +76,7 @@ def loss_curves(cases: Mapping[str, dict[str, Any]]) -> Any:
             axis.set_xscale("log")
             axis.set_yscale("log")
             top = 1.6 * claim["zero_risk"]
-            axis.set_ylim(0.8 * claim["layer_risk"], top)
+            axis.set_ylim(max(0.8 * claim["layer_risk"], 1e-6 * top), top)
             round_ticks(axis.yaxis)
             axis.set_title(case["label"])
             axis.set_xlabel("training step")

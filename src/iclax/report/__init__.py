@@ -8,4 +8,8 @@ from ._section import (
     Table as Table,
     Verdict as Verdict,
 )
-from ._text import sections_text as sections_text, table_text as table_text
+from ._text import (
+    facts_text as facts_text,
+    sections_text as sections_text,
+    table_text as table_text,
+)

@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from .._files import write_atomic
 from ._format import cell
-from ._section import Section, Table
+from ._section import Section, Table, Verdict
 
 _TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -30,7 +31,7 @@ _TEMPLATE = """<!doctype html>
  .facts { font: 13px/1.5 Helvetica, Arial, sans-serif; color: #555; }
 </style></head><body>
 <h1>{{ title }}</h1>
-<p class="{{ 'held' if passed else 'failed' }}"><strong>{{ summary }}</strong></p>
+<p{% if status %} class="{{ status }}"{% endif %}><strong>{{ summary }}</strong></p>
 {% for section in sections %}
 <h2>{{ section.title }}</h2>
 {% for text in section.paragraphs %}<p>{{ text }}</p>{% endfor %}
@@ -66,18 +67,30 @@ def write_html(
         return f"data:image/png;base64,{data.decode()}"
 
     verdicts = [v for section in sections for v in section.verdicts]
-    held = sum(v.passed for v in verdicts)
     page = Environment(autoescape=True).from_string(_TEMPLATE)
     text = page.render(
         title=title,
         sections=sections,
         facts=facts,
         image=image,
-        passed=held == len(verdicts),
-        summary=f"{held} of {len(verdicts)} verdicts hold",
+        status=_status(verdicts),
+        summary=_summary(verdicts),
         table_html=lambda table: Markup(_table_html(table)),
     )
-    path.write_text(text, encoding="utf-8")
+    write_atomic(path, text.encode())
+
+
+def _status(verdicts: Sequence[Verdict]) -> str:
+    """The class of the summary: none where nothing was judged."""
+    if not verdicts:
+        return ""
+    return "held" if all(v.passed for v in verdicts) else "failed"
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "not judged: this report has no verdict"
+    return f"{sum(v.passed for v in verdicts)} of {len(verdicts)} verdicts hold"
 
 
 def _table_html(table: Table) -> str:

@@ -1,6 +1,7 @@
 """Tables and verdicts for the terminal and for Markdown files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ._format import cell
 from ._section import Section, Table
@@ -18,6 +19,12 @@ def table_text(table: Table) -> str:
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [text.ljust(width) for text, width in zip(line, widths, strict=True)]
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """How the numbers were made: one line a fact, under a heading."""
+    lines = [f"- {name}: {value}" for name, value in facts.items()]
+    return "\n".join(["## Setting", "", *lines])
 
 
 def sections_text(sections: Sequence[Section]) -> str:

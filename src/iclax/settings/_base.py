@@ -14,7 +14,8 @@ from .._errors import SettingError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 CovarianceSpec = float | list[float] | list[list[float]] | str
 
 
@@ -47,6 +48,10 @@ class Table(BaseModel):
     def summary(cls) -> str:
         """The first line of the table's docstring, shown by `iclax list`."""
         return (cls.__doc__ or "").strip().splitlines()[0]
+
+    def files(self, key: str) -> dict[str, str]:
+        """The paths that this table, which stands at `key`, reads: by their key."""
+        return {}
 
 
 def covariance(

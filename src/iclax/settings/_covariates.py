@@ -84,6 +84,11 @@ class DataTable(Table):
             raise ValueError("give either path or dataset")
         return self
 
+    def files(self, key: str) -> dict[str, str]:
+        """The paths of the rows and of the labels, by their key."""
+        paths = {f"{key}.path": self.path, f"{key}.labels": self.labels}
+        return {name: path for name, path in paths.items() if path is not None}
+
     def load(self, base: Path) -> tuple[np.ndarray, np.ndarray | None]:
         """The rows, standardized if asked for, and the labels where there are any."""
         if self.dataset is not None:

@@ -9,10 +9,8 @@ from pydantic import Field
 from .. import tasks as laws
 from .._errors import SettingError
 from ..covariates import Covariates
-from ._base import Count, NonNegative, Positive, Table, current_folder
+from ._base import Count, NonNegative, Positive, Table, Whole, current_folder
 from ._data_files import load_array, load_matrix
-
-Whole = Annotated[int, Field(ge=0)]
 
 
 class LowRankTable(Table):
@@ -27,6 +25,11 @@ class LowRankTable(Table):
     weights: list[Positive] | None = None
     floor: NonNegative = 0.0
     reference: ClassVar[str] = "Kwon et al. 2026"
+
+    def files(self, key: str) -> dict[str, str]:
+        """The path of the bases, where they are in a file."""
+        named = self.basis in ("coordinates", "random")
+        return {} if named else {f"{key}.basis": self.basis}
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
         """The task distribution that this table states, for covariates `x`."""
@@ -67,6 +70,10 @@ class PoolTable(Table):
     seed: Whole = 0
     path: str | None = None
     reference: ClassVar[str] = "Raventós et al. 2023"
+
+    def files(self, key: str) -> dict[str, str]:
+        """The path of the pool, where it is in a file."""
+        return {} if self.path is None else {f"{key}.path": self.path}
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
         """The task distribution that this table states, for covariates `x`."""

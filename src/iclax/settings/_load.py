@@ -13,19 +13,28 @@ from ._setting import Setting
 def load_setting(path: str | Path) -> Setting:
     """Read and check a setting file. Raises `SettingError` naming the key at fault."""
     path = Path(path)
-    if not path.exists():
-        raise SettingError(
-            "setting file", f"no file at {path}", "the path of a .toml file"
-        )
-    if path.is_dir():
-        raise SettingError("setting file", f"a folder at {path}", "a .toml file")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomllib.loads(_text(path))
+    except ValueError as error:  # of TOML, of UTF-8, and of endless numbers
         raise SettingError(
             str(path), f"text that is not TOML ({error})", "TOML"
         ) from None
     return parse_setting(document, path.parent)
+
+
+def _text(path: Path) -> str:
+    """The text of a setting file, without the mark that some editors begin with."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        found, allowed = f"no file at {path}", "the path of a .toml file"
+    except IsADirectoryError:
+        found, allowed = f"a folder at {path}", "a .toml file"
+    except OSError as error:
+        reason = error.strerror or str(error)
+        found = f"{path}, which cannot be read ({reason})"
+        allowed = "a .toml file that you may read"
+    raise SettingError("setting file", found, allowed)
 
 
 def parse_setting(document: dict[str, Any], base: Path = Path(".")) -> Setting:

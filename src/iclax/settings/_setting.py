@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from .._errors import SettingError
 from ..covariates import Covariates
 from ..prompts import PromptDistribution
 from ._base import Count, NonNegative, Positive, Table, building_in
 from ._covariates import CovariatesTable, DataTable
+from ._data_files import file_digest
 from ._tasks import TasksTable
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class PromptTable(Table):
@@ -43,9 +46,17 @@ class TrainingTable(Table):
     steps: Count = 8000
     batch_size: Count = 512
     learning_rate: Positive = 1e-2
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
+    seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     record_every: Count = 50
     average_last: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+    @field_validator("seeds")
+    @classmethod
+    def _different(cls, seeds: list[int]) -> list[int]:
+        twice = [seed for i, seed in enumerate(seeds) if seed in seeds[:i]]
+        if twice:
+            raise ValueError(f"different seeds; {twice[0]} stands there twice")
+        return seeds
 
 
 class Setting(Table):
@@ -78,6 +89,18 @@ class Setting(Table):
             float(self.prompt.noise_std),
             query,
         )
+
+    def file_digests(self) -> dict[str, str]:
+        """The SHA-256 of every file that the setting reads, by the key naming it.
+
+        Raises `SettingError` naming the key of a file that cannot be read.
+        """
+        tables = {"covariates": self.covariates, "tasks": self.tasks}
+        tables |= {} if self.query is None else {"query": self.query}
+        paths: dict[str, str] = {}
+        for key, table in tables.items():
+            paths |= table.files(key)
+        return {key: file_digest(self._base / p, key) for key, p in paths.items()}
 
     def _query(self) -> Covariates:
         try:

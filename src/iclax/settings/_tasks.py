@@ -103,6 +103,13 @@ class MixtureTable(Table):
     kind: Literal["mixture"]
     components: list["ComponentTable"] = Field(min_length=1)
 
+    def files(self, key: str) -> dict[str, str]:
+        """The paths that the components read, by their key."""
+        found = {}
+        for k, component in enumerate(self.components):
+            found |= component.files(f"{key}.components[{k}]")
+        return found
+
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
         """The task distribution that this table states, for covariates `x`."""
         parts = [
