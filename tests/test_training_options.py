@@ -283,40 +283,35 @@ def init(key):
 def loss(model, key):
     xs = jr.normal(key, (8, 3))
     return jnp.mean((xs @ model["w"] - xs[:, 0]) ** 2)
-options = dict(steps=20, seeds=range(8), optimizer=Adam(), record_every=10,
-               hyper={"learning_rate": np.linspace(0.01, 0.1, 8)},
-               watch=lambda m: {"norm": jnp.sum(m["w"] ** 2)})
-one = train(init, loss, **options)
-four = train(init, loss, devices=jax.devices(), **options)
-assert len(four.model["w"].sharding.device_set) == 4
-np.testing.assert_allclose(four.model["w"], one.model["w"], rtol=1e-5)
-for name in one.history:
-    np.testing.assert_allclose(four.history[name], one.history[name], rtol=1e-5)
-saved = train(init, loss, devices=jax.devices(), folder=sys.argv[1], **options)
-again = train(init, loss, devices=jax.devices(), folder=sys.argv[1], **options)
-assert np.array_equal(saved.model["w"], four.model["w"])
-assert np.array_equal(again.model["w"], four.model["w"])
+def options(runs, **others):
+    rates = np.linspace(0.01, 0.1, runs)
+    return dict(steps=20, seeds=range(runs), optimizer=Adam(), record_every=10,
+                hyper={"learning_rate": rates}, **others,
+                watch=lambda m: {"norm": jnp.sum(m["w"] ** 2)})
+def agree(options, folder):
+    one = train(init, loss, **options)
+    four = train(init, loss, devices=jax.devices(), **options)
+    assert len(four.model["w"].sharding.device_set) == 4
+    np.testing.assert_allclose(four.model["w"], one.model["w"], rtol=1e-5)
+    for name in one.history:
+        np.testing.assert_allclose(four.history[name], one.history[name], rtol=1e-5)
+    saved = train(init, loss, devices=jax.devices(), folder=folder, **options)
+    again = train(init, loss, devices=jax.devices(), folder=folder, **options)
+    assert np.array_equal(saved.model["w"], four.model["w"])
+    assert np.array_equal(again.model["w"], four.model["w"])
+    return four
 
+agree(options(8), sys.argv[1])
 # Three runs, which four devices cannot share: they share eight micro-batches.
-options |= dict(seeds=range(3), accumulate=8,
-                hyper={"learning_rate": np.linspace(0.01, 0.1, 3)})
-one = train(init, loss, **options)
-four = train(init, loss, devices=jax.devices(), **options)
-assert len(four.model["w"].sharding.device_set) == 4
-np.testing.assert_allclose(four.model["w"], one.model["w"], rtol=1e-5)
-for name in one.history:
-    np.testing.assert_allclose(four.history[name], one.history[name], rtol=1e-5)
-saved = train(init, loss, devices=jax.devices(), folder=sys.argv[2], **options)
-again = train(init, loss, devices=jax.devices(), folder=sys.argv[2], **options)
-assert np.array_equal(saved.model["w"], four.model["w"])
-assert np.array_equal(again.model["w"], four.model["w"])
+four = agree(options(3, accumulate=8), sys.argv[2])
 
 # Data that lie on one device, and data that are on all.
 held = jax.device_put(jnp.ones(3), jax.devices()[1])
 off = lambda model, key, data: jnp.sum((model["w"] - data) ** 2)
-alone = train(init, off, data=np.ones(3), **options)
+plan = options(3, accumulate=8) | dict(watch=None)
+alone = train(init, off, data=np.ones(3), **plan)
 for data in (held, four.model["w"][0] * 0 + 1):
-    other = train(init, off, data=data, devices=jax.devices(), **options)
+    other = train(init, off, data=data, devices=jax.devices(), **plan)
     np.testing.assert_allclose(other.model["w"], alone.model["w"], rtol=1e-5)
 """
 
