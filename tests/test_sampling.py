@@ -280,6 +280,19 @@ def test_random_numbers_are_those_of_jax(x64):
         assert np.array_equal(mapped, jax.vmap(lambda k: jr.bits(k, (5,), U32))(keys))
 
 
+def test_normals_are_computed_once_however_many_read_them():
+    """Also in a map over runs: XLA would compute them again for every reader."""
+
+    def readers(key):
+        parts = threefry.normals(key, (40,), (3, 20), (20,))
+        return [jnp.sum(part**2) for part in parts], parts[1].T
+
+    with jax.enable_x64(False):
+        program = jax.jit(jax.vmap(readers)).lower(jr.split(jr.key(0), 2)).compile()
+    leading = "2.81022636e-08"  # coefficient of the inverse of the error function
+    assert program.as_text().count(leading) == 1
+
+
 def test_keys_of_another_generator_are_left_to_jax():
     key = jr.key(2, impl="rbg")
     assert np.array_equal(threefry.bits(key, 9), jr.bits(key, (9,), U32))

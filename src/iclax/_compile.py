@@ -1,5 +1,6 @@
 """What XLA should know about our programs."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ._lazy import jax
@@ -28,7 +29,11 @@ def _options(level: str, emitters: bool) -> dict[str, Any]:
     """LLVM's level, and whether XLA writes fusions itself: a choice before JAX 0.11."""
     if not on_cpu():
         return {}
-    options: dict[str, Any] = {"xla_backend_optimization_level": level}
+    options: dict[str, Any] = {
+        "xla_backend_optimization_level": level,
+        # LLVM would use half of a 512-bit register, and take up to twice as long.
+        "xla_cpu_prefer_vector_width": 512,
+    }
     if not emitters and jax.__version_info__ < (0, 11):
         options["xla_cpu_use_fusion_emitters"] = False
     return options
@@ -37,3 +42,22 @@ def _options(level: str, emitters: bool) -> dict[str, Any]:
 def on_cpu() -> bool:
     """Whether programs run on the CPU unless told otherwise."""
     return jax.default_backend() == "cpu"
+
+
+def written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of arrays, whose results are computed once and written down.
+
+    XLA's CPU backend would fuse them into every reader, and compute them again in each:
+    longer to compile, and slow where a reader is a loop that it does not vectorize.
+    """
+    if not on_cpu():
+        return function
+    called = jax.jit(function)
+
+    def call(*args: Any) -> Any:
+        from jax.experimental.xla_metadata import set_xla_metadata
+
+        with set_xla_metadata(inlineable="false"):
+            return called(*args)
+
+    return call

@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Float, UInt32
 
 from ._arrays import Array
-from ._compile import on_cpu
+from ._compile import on_cpu, written
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -56,7 +56,7 @@ def fold_in(key: Any, number: Any) -> Any:
 
 def standard_normal(key: Any, count: int, first: int = 0) -> Float[Array, " _"]:
     """Equal to `jax.random.normal(key, (count,))[first:]`, and there as `uniform`."""
-    return drawn(key, count, first, _normal)
+    return written(_normal)(uniform(key, count, first))
 
 
 def normals(key: Any, *shapes: tuple[int, ...]) -> list[Float[Array, "..."]]:

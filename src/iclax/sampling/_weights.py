@@ -7,16 +7,14 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax import lax
 from jaxtyping import Float
 from scipy.special import ndtri
 
 from .._arrays import Array, is_concrete, square_root
-from .._compile import on_cpu
+from .._compile import written
 from ..covariates import Gaussian, Rademacher, Uniform
+from ..models._batch_last import LONGEST, add
 from ..tasks import TaskDistribution, WeightLaw, weight_law
-
-_LARGE = 2**14  # numbers that are worth a loop
 
 
 def num_normals(law: WeightLaw) -> int:
@@ -95,8 +93,10 @@ def turned(
 
 def inner(x: Float[Array, "d n b"], w: Float[Array, "d b"]) -> Float[Array, "n b"]:
     """x·w for each of the n vectors of each prompt."""
-    if not on_cpu() or x.size < _LARGE:
+    return written(_inner)(x, w)
+
+
+def _inner(x: Array, w: Array) -> Array:
+    if len(x) > LONGEST:
         return jnp.sum(x * w[:, None], 0)
-    # A loop, so that XLA writes the sums down and does not compute them for every use.
-    add = lambda j, total: total + x[j] * w[j][None]
-    return lax.fori_loop(0, len(x), add, jnp.zeros(x.shape[1:], x.dtype))
+    return add(on_x * on_w[None] for on_x, on_w in zip(x, w, strict=True))
