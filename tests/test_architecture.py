@@ -18,7 +18,7 @@ ALLOWED = {
     "tasks": CORE,
     "prompts": CORE | {"covariates", "tasks"},
     "predictors": DATA,
-    "models": DATA | {"predictors", "_threefry"},
+    "models": DATA | {"predictors", "_compile", "_threefry"},
     "theory": DATA,
     "sampling": PROGRAMS,
     "training": SIDES | {"runs", ""},

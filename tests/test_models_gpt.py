@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 
 from iclax._errors import SettingError
-from iclax.models import GPT
+from iclax.models import GPT, _gpt_layers as gpt_layers
 from iclax.predictors import prefixes
 from iclax.prompts import Prompt
 
@@ -111,9 +111,30 @@ def test_each_prediction_sees_only_what_is_before_it():
         assert np.allclose(eqx.filter_jit(model)(short), found[i], rtol=1e-9)
 
 
-def test_a_batch_is_its_prompts():
+def test_slopes_of_layers_are_those_of_autodiff():
+    """Also where fewer tokens ask than are seen, as in the last block."""
+    rng = np.random.default_rng(0)
+    normal = lambda *shape: jnp.asarray(rng.normal(size=shape))
+    seen = jnp.tril(jnp.ones((5, 5), bool))[::2]
+    q, k, v = normal(2, 3, 8), normal(2, 5, 8), normal(2, 5, 8)
+    attend = lambda layers: lambda *own: layers.attend(*own, seen, 2, "softmax")
+    for layer, args in (
+        (lambda layers: layers.dense, (normal(6, 4), normal(4, 3), normal(3))),
+        (lambda layers: layers.norm, (normal(6, 4), normal(2, 4))),
+        (attend, (q, k, v)),
+    ):
+        expected, back = jax.vjp(layer(gpt_layers.PLAIN), *args)
+        found, quick_back = jax.vjp(layer(gpt_layers.quick()), *args)
+        slope = normal(*expected.shape)
+        pairs = zip((found, *quick_back(slope)), (expected, *back(slope)), strict=True)
+        for one, other in pairs:
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_batch_is_its_prompts(layers):
     """Forward and backward, for one seed and for two."""
-    model = random_gpt(0, 3, 6, layers=1, heads=2, width=8)
+    model = random_gpt(0, 3, 6, layers=layers, heads=2, width=8)
     batch = random_prompt(1, 4, 3, (2,))
     one = lambda i: jax.tree.map(lambda leaf: leaf[i], batch)
     loss = lambda m, p: jnp.sum(m.prefixes(p) ** 2)

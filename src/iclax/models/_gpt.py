@@ -11,11 +11,13 @@ from .._arrays import Array
 from .._errors import SettingError
 from .._threefry import normals
 from ..prompts import Prompt
+from ._gpt_layers import PLAIN, Layers, quick
 
 # (layers, heads, width) of Garg et al. (2022).
 SIZES = {"tiny": (3, 2, 64), "small": (6, 4, 128), "standard": (12, 8, 256)}
 ENCODINGS = ("interleaved", "padded", "joint")
 ATTENTIONS = ("softmax", "relu")
+_QUERY, _POINTS = slice(-1, None), slice(None, None, 2)  # tokens with a prediction
 
 
 class Block(eqx.Module):
@@ -111,33 +113,38 @@ class GPT(eqx.Module):
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         """The prediction at the query of one prompt."""
-        return self.batch(_alone(prompt))[0]
+        return self._outputs(_alone(prompt), _QUERY, PLAIN)[0, 0]
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
         """The predictions at all m = n + 1 points, each from the examples before it."""
-        return self.batch_prefixes(_alone(prompt))[0]
+        self._check_prefixes()
+        return self._outputs(_alone(prompt), _POINTS, PLAIN)[0]
 
     def batch(self, prompts: Prompt) -> Float[Array, " b"]:
         """Equal to `vmap` of the model, and faster on CPUs.
 
-        All tokens of a batch are rows of one flat matrix product in each dense layer;
-        XLA's CPU backend runs the (batch, tokens, inputs) products that `vmap` makes
-        1.2 to 1.5 times slower.
+        All tokens of a batch are rows of one flat matrix product in each dense layer,
+        and slopes are written for CPUs. Reverse-mode derivatives only, there.
         """
-        return self._outputs(prompts)[:, -1]
+        return self._outputs(prompts, _QUERY, quick())[:, 0]
 
     def batch_prefixes(self, prompts: Prompt) -> Float[Array, "b m"]:
-        """Equal to `vmap` of `prefixes`, and faster on CPUs."""
+        """Equal to `vmap` of `prefixes`; as `batch`."""
+        self._check_prefixes()
+        return self._outputs(prompts, _POINTS, quick())
+
+    def _check_prefixes(self) -> None:
         if self.encoding == "joint":
             raise SettingError(
                 "model.encoding",
                 "'joint', whose tokens hold the labels to be predicted",
                 "interleaved or padded for predictions at every point",
             )
-        return self._outputs(prompts)[:, ::2]
 
-    def _outputs(self, prompts: Prompt) -> Float[Array, "b t"]:
-        """The read-out at every token."""
+    def _outputs(
+        self, prompts: Prompt, asked: slice, layers: Layers
+    ) -> Float[Array, "b a"]:
+        """The read-out at the tokens that are asked for."""
         tokens = self.tokens(prompts)
         b, t, _ = tokens.shape
         if t > self.positions.shape[0]:
@@ -146,13 +153,20 @@ class GPT(eqx.Module):
                 f"{prompts.ys.shape[1]} examples",
                 f"at most {self.positions.shape[0]} tokens in this model",
             )
-        stream = _dense(tokens.reshape(b * t, -1), self.read_in, self.read_in_bias)
+        flat = tokens.reshape(b * t, -1)
+        stream = layers.dense(flat, self.read_in, self.read_in_bias)
         stream = stream + jnp.tile(self.positions[:t], (b, 1))
-        for layer in range(self.blocks.project.shape[0]):
-            block = jax.tree.map(lambda leaf, i=layer: leaf[i], self.blocks)
-            stream = self._block(stream, block, b)
-        normed = _layer_norm(stream, self.norm)
-        return _dense(normed, self.read_out, self.read_out_bias).reshape(b, t)
+        *inner, last = (
+            jax.tree.map(lambda leaf, i=layer: leaf[i], self.blocks)
+            for layer in range(self.blocks.project.shape[0])
+        )
+        for block in inner:
+            stream = self._block(stream, block, b, slice(None), layers)
+        # Behind the last attention nobody reads the other tokens.
+        stream = self._block(stream, last, b, asked, layers)
+        normed = layers.norm(stream, self.norm)
+        out = layers.dense(normed, self.read_out, self.read_out_bias)
+        return out.reshape(b, -1)
 
     def tokens(self, prompts: Prompt) -> Float[Array, "b t i"]:
         """A batch of prompts in this model's encoding, ending with the query."""
@@ -169,55 +183,40 @@ class GPT(eqx.Module):
         return jnp.stack([at, labels], 2).reshape(b, 2 * m, -1)[:, :-1]
 
     def _block(
-        self, stream: Float[Array, "bt w"], block: Block, batch: int
-    ) -> Float[Array, "bt w"]:
-        """One block; the stream of a batch is (batch · tokens, width)."""
-        normed = _layer_norm(stream, block.norm_1)
-        mixed = _dense(normed, block.attend, block.attend_bias)
-        mixed = self._attend(mixed.reshape(batch, -1, mixed.shape[1]))
-        stream = stream + _dense(mixed, block.project, block.project_bias)
+        self,
+        stream: Float[Array, "bt w"],
+        block: Block,
+        batch: int,
+        asked: slice,
+        layers: Layers,
+    ) -> Float[Array, "ba w"]:
+        """One block, of which the tokens `asked` go on."""
+        dense, norm, attend = layers
+        normed = norm(stream, block.norm_1)
+        seen = jnp.tril(jnp.ones((len(normed) // batch,) * 2, bool))[asked]
+        shape = (batch, -1, stream.shape[1])
+        if asked == slice(None):
+            mixed = dense(normed, block.attend, block.attend_bias)
+            q, k, v = jnp.split(mixed.reshape(batch, -1, 3 * shape[2]), 3, axis=2)
+        else:
+            at = [part.reshape(shape)[:, asked] for part in (stream, normed)]
+            stream, own = (part.reshape(-1, shape[2]) for part in at)
+            w = shape[2]
+            q = dense(own, block.attend[:, :w], block.attend_bias[:w]).reshape(shape)
+            kv = dense(normed, block.attend[:, w:], block.attend_bias[w:])
+            k, v = jnp.split(kv.reshape(batch, -1, 2 * w), 2, axis=2)
+        read = attend(q, k, v, seen, self.heads, self.attention)
+        read = read.reshape(-1, read.shape[2])
+        stream = stream + dense(read, block.project, block.project_bias)
         if block.expand is None:
             return stream
-        normed = _layer_norm(stream, block.norm_2)
-        hidden = jax.nn.gelu(_dense(normed, block.expand, block.expand_bias))
-        return stream + _dense(hidden, block.contract, block.contract_bias)
-
-    def _attend(self, mixed: Float[Array, "b t c"]) -> Float[Array, "bt w"]:
-        """Causal attention of every head, given queries, keys and values."""
-        b, t, _ = mixed.shape
-        q, k, v = mixed.reshape(b, t, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
-        scores = q @ k.transpose(0, 1, 3, 2) / q.shape[3] ** 0.5  # b h t s
-        seen = jnp.tril(jnp.ones((t, t), bool))[None, None]
-        if self.attention == "softmax":
-            lowest = jnp.finfo(scores.dtype).min
-            weights = jax.nn.softmax(jnp.where(seen, scores, lowest), axis=3)
-        else:
-            counts = jnp.arange(1, t + 1, dtype=scores.dtype)[None, None, :, None]
-            weights = jnp.where(seen, jax.nn.relu(scores), 0.0) / counts
-        return (weights @ v).transpose(0, 2, 1, 3).reshape(b * t, -1)
+        normed = norm(stream, block.norm_2)
+        hidden = jax.nn.gelu(dense(normed, block.expand, block.expand_bias))
+        return stream + dense(hidden, block.contract, block.contract_bias)
 
 
 def _alone(prompt: Prompt) -> Prompt:
     return jax.tree.map(lambda leaf: leaf[None], prompt)
-
-
-def _dense(
-    x: Float[Array, "bt i"],
-    weight: Float[Array, "i o"],
-    bias: Float[Array, " o"] | None,
-) -> Float[Array, "bt o"]:
-    product = x @ weight
-    return product if bias is None else product + bias[None]
-
-
-def _layer_norm(
-    stream: Float[Array, "bt w"], scale_shift: Float[Array, "2 w"]
-) -> Float[Array, "bt w"]:
-    mean = jnp.mean(stream, 1, keepdims=True)
-    centered = stream - mean
-    variance = jnp.mean(centered**2, 1, keepdims=True)
-    normed = centered * jax.lax.rsqrt(variance + 1e-5)
-    return normed * scale_shift[0][None] + scale_shift[1][None]
 
 
 def _norms(*shape: int) -> Float[Array, "..."]:
