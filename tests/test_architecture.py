@@ -17,7 +17,7 @@ ALLOWED = {
     "covariates": CORE,
     "tasks": CORE,
     "prompts": CORE | {"covariates", "tasks"},
-    "predictors": DATA,
+    "predictors": DATA | {"_compile"},
     "models": DATA | {"predictors", "_compile", "_threefry"},
     "theory": DATA,
     "sampling": PROGRAMS,

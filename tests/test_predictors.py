@@ -152,6 +152,58 @@ def test_prefixes_in_one_pass(name):
     assert np.allclose(found[0], at[0] @ prior, atol=1e-12)
 
 
+def random_prompts(count):
+    """A batch of prompts, and each of them."""
+    each = [random_prompt(seed, 6) for seed in range(count)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each), each
+
+
+@pytest.mark.parametrize("name", ["discrete", "nearest", "a plain function"])
+def test_prefixes_of_a_batch(name):
+    """Also where blocks do not divide it, and within `jit`."""
+    plain = lambda prompt: jnp.sum(prompt.ys) * prompt.query[0]
+    predictor = PREDICTORS.get(name, plain)
+    batch, each = random_prompts(5)
+    expected = [p.prefixes(predictor, prompt) for prompt in each]
+    by_blocks = lambda size: lambda b: p.batch_prefixes(predictor, b, batch_size=size)
+    for run in (by_blocks(2), by_blocks(64), jax.jit(by_blocks(2))):
+        np.testing.assert_allclose(run(batch), expected, rtol=1e-10, atol=1e-12)
+
+
+DEVICES = """
+import jax, numpy as np
+jax.config.update("jax_num_cpu_devices", 4)
+from iclax.predictors import DiscreteMMSE, batch_prefixes
+from iclax.prompts import Prompt
+rng = np.random.default_rng(0)
+shapes = ((6, 3, 2), (6, 3), (6, 2), (6,), (6,))
+batch = Prompt(*(rng.normal(size=s).astype(np.float32) for s in shapes))
+predictor = DiscreteMMSE(rng.normal(size=(9, 2)), 0.5)
+alone = batch_prefixes(predictor, batch)
+held = jax.device_put(batch, jax.devices()[1])
+for prompts in (batch, held):
+    shared = batch_prefixes(predictor, prompts, devices=jax.devices())
+    assert len(shared.sharding.device_set) == 4
+    np.testing.assert_allclose(shared, alone, rtol=1e-5)
+"""
+
+
+def test_devices_share_a_batch_that_they_do_not_divide():
+    subprocess.run([sys.executable, "-c", DEVICES], timeout=60, check=True)
+
+
+def test_batches_that_cannot_be_predicted_are_refused():
+    batch, _ = random_prompts(2)
+    for name, options in (
+        ("batch_size", dict(batch_size=0)),
+        ("devices", dict(devices=[])),
+        ("prompts", {}),
+    ):
+        own = jax.tree.map(lambda leaf: leaf[:0], batch) if name == "prompts" else batch
+        with pytest.raises(SettingError, match=f"^{name}: found 0"):
+            p.batch_prefixes(p.Zero(), own, **options)
+
+
 def test_least_squares_prefixes_with_repeated_inputs():
     """A repeated or dependent x is not a new direction."""
     x = np.array([[1.0, 2, 0], [1, 2, 0], [0, 1, 0], [2, 5, 0], [0, 0, 1], [1, 1, 1]])

@@ -6,15 +6,16 @@ from typing import Any
 from ._lazy import jax
 
 
-def compiler_options(short: bool = False) -> dict[str, Any]:
+def compiler_options(short: bool = False, wide: bool = True) -> dict[str, Any]:
     """Options for `jax.jit` of a program that trains or simulates small models.
 
     A `short` one, of at most thousands of steps, compiles in two thirds of the time;
-    its steps take up to a third longer.
+    its steps take up to a third longer. One that spends its time in loops of 8 to 15
+    numbers misses `wide` vectors and takes up to three times as long with them.
     """
     # XLA:CPU spends most of the time to compile such a program in LLVM's highest
     # level, on the unrolled random numbers, and gains nothing by it.
-    return _options(level="1", emitters=not short)
+    return _options("1", not short, wide)
 
 
 def quick_options() -> dict[str, Any]:
@@ -22,18 +23,17 @@ def quick_options() -> dict[str, Any]:
 
     It compiles in a fifth of the time, and its products of matrices are as fast.
     """
-    return _options(level="0", emitters=False)
+    return _options("0", False, True)
 
 
-def _options(level: str, emitters: bool) -> dict[str, Any]:
-    """LLVM's level, and whether XLA writes fusions itself: a choice before JAX 0.11."""
+def _options(level: str, emitters: bool, wide: bool) -> dict[str, Any]:
+    """LLVM's level, whether XLA writes fusions itself (a choice before JAX 0.11), and
+    whether vectors fill a 512-bit register, of which LLVM would use half."""
     if not on_cpu():
         return {}
-    options: dict[str, Any] = {
-        "xla_backend_optimization_level": level,
-        # LLVM would use half of a 512-bit register, and take up to twice as long.
-        "xla_cpu_prefer_vector_width": 512,
-    }
+    options: dict[str, Any] = {"xla_backend_optimization_level": level}
+    if wide:
+        options["xla_cpu_prefer_vector_width"] = 512
     if not emitters and jax.__version_info__ < (0, 11):
         options["xla_cpu_use_fusion_emitters"] = False
     return options

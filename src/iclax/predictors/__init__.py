@@ -1,5 +1,6 @@
 """Reference predictors: algorithms with nothing to train, written for one prompt."""
 
+from ._batch_prefixes import batch_prefixes as batch_prefixes
 from ._discrete import DiscreteMMSE as DiscreteMMSE
 from ._gaussian import (
     GaussianPosteriorMean as GaussianPosteriorMean,

@@ -9,11 +9,10 @@ import jax.random as jr
 from jaxtyping import Float
 
 from ..._arrays import Array
-from ...predictors import DiscreteMMSE, Ridge
+from ...predictors import DiscreteMMSE, Ridge, batch_prefixes
 from ._training import Plan, draw_prompts
 
 LAWS = ("pretraining", "new")
-_CHUNK = 256  # prompts at a time for the reference predictors
 
 
 def test_tasks(
@@ -57,8 +56,7 @@ def measure(plan: Plan, model: Any, pool: Float[Array, "k d"], key: Any) -> Any:
         "ridge": Ridge(plan.noise_variance),
     }
     predicted = {"transformer": model.batch_prefixes(prompts)} | {
-        name: jax.lax.map(one.prefixes, prompts, batch_size=_CHUNK)
-        for name, one in references.items()
+        name: batch_prefixes(one, prompts) for name, one in references.items()
     }
     error = lambda a, b: jnp.mean((a - b) ** 2, axis=1) / plan.dim
     risks = {name: error(values, targets) for name, values in predicted.items()}
