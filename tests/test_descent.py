@@ -85,7 +85,8 @@ def test_slow_gradient_descent_is_the_flow(name):
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 def test_optimizers_end_at_the_optimum(optimizer):
-    rate = {"momentum": 0.05, "adam": 0.01}[optimizer]
+    # Near the end Adam jumps about with its rate: by 4e-6 of the risk with 0.01.
+    rate = {"momentum": 0.05, "adam": 0.002}[optimizer]
     found = descend(
         PROMPTS, init=0.1, optimizer=optimizer, learning_rate=rate, steps=4000
     )

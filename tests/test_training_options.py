@@ -172,7 +172,7 @@ def test_the_precision_of_products_reaches_the_program():
     def text(precision):
         plan = Plan(init, product, SGD(), 1, 1, matmul_precision=precision)
         runs = Ensemble(plan, None, None)
-        shapes = runs.shapes(jnp.arange(1, dtype=jnp.uint32), {})
+        shapes = runs.shapes(np.arange(1, dtype=np.uint32), {})
         return runs.text(shapes, None)
 
     assert "bf16" in text("BF16_BF16_F32") and "bf16" not in text(None)

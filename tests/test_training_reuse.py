@@ -61,6 +61,10 @@ def call_other(model):
     return read_global(model)
 
 
+def still(model, key):
+    return jnp.sum(model["w"] ** 2)
+
+
 def closing_over():
     own = np.ones(2)
 
@@ -175,6 +179,21 @@ def test_nothing_is_traced_again_where_nothing_changed(case):
         train(init, loss, steps=2, optimizer=SGD(0.2))
         counts.append(next(traces))
     assert counts[1] == counts[0] + 1  # the count's own
+
+
+def test_the_start_is_not_traced_again_for_other_seeds():
+    traces = itertools.count()
+
+    def start(key, hyper):
+        next(traces)
+        return init(key)
+
+    counts = []
+    for seed, rate in ((0, 0.2), (1, 0.1)):
+        values = {"learning_rate": [rate]}
+        train(start, still, steps=2, seeds=[seed], optimizer=SGD(), hyper=values)
+        counts.append(next(traces))
+    assert counts[1] == counts[0] + 1
 
 
 def test_methods_of_one_object_are_one_function():

@@ -32,6 +32,7 @@ class Ensemble:
     def __init__(self, plan: Plan, seed_batch: int | None, devices: tuple | None):
         self.plan, self._batch = plan, seed_batch
         self._mesh = None if devices is None else Mesh(np.array(devices), (_AXIS,))
+        self._programs: dict[Any, Program] = {}
         options = compiler_options()
         self.start = jax.jit(self._start, compiler_options=quick_options())
         self.advance = jax.jit(
@@ -59,7 +60,7 @@ class Ensemble:
         return states, records._replace(count=records.count[0])
 
     def shapes(
-        self, seeds: UInt32[Array, " runs"], hyper: dict[str, Array]
+        self, seeds: UInt32[np.ndarray, " runs"], hyper: dict[str, Array]
     ) -> RunState:
         """The shapes and types of the states that `start` makes."""
         return jax.eval_shape(self._start, seeds, hyper)
@@ -71,13 +72,20 @@ class Ensemble:
 
     def models(self, states: RunState, weights: PyTree) -> PyTree:
         """The stacked models with these stacked weights."""
-        return self._program(states.hyper, 1).model(states, weights)
+        return self._program(states.hyper, len(states.active)).model(states, weights)
 
     def _program(self, hyper: dict[str, Array], runs: int) -> Program:
-        one = {name: values[0] for name, values in hyper.items()}
-        if self._mesh is None or self._by_run(runs):
-            return Program(self.plan, one)
-        return Program(self.plan, one, Shares(_AXIS, self._mesh.size))
+        """The program for values of these shapes: tracing `init` for it takes 3 ms."""
+        alone = self._mesh is None or self._by_run(runs)
+        shares = None if alone else Shares(_AXIS, self._mesh.size)
+        one = {
+            name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype)
+            for name, values in hyper.items()
+        }
+        known = shares, tuple(sorted(one.items()))
+        if known not in self._programs:
+            self._programs[known] = Program(self.plan, one, shares)
+        return self._programs[known]
 
     def _over_runs(
         self, function: Callable[[Any, Any], Any], runs: PyTree, shared: PyTree

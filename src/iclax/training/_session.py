@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -120,8 +119,8 @@ class Session:
         if not rows or rows[-1][0] < done:
             self.progress(done, self.plan.steps, {})
 
-    def _seeds(self) -> Any:
-        return jnp.asarray(np.asarray(self.seeds, np.uint32))
+    def _seeds(self) -> np.ndarray:
+        return np.asarray(self.seeds, np.uint32)
 
     def _must_raise(self, diverged: np.ndarray) -> bool:
         return bool(diverged.any()) and not self.keep_going
