@@ -24,7 +24,7 @@ def main() -> None:
     repeats, rows = 1 if asked.quick else asked.repeats, []
     facts = timing.machine() | timing.floor(repeats)
     for name in asked.only or CASES:
-        found = apart(name, repeats, asked.quick, asked.no_peers)
+        found = apart(name, repeats, asked.quick, asked.no_peers, asked.other_python)
         print(timing.table(found), "\n", flush=True)
         rows += found
         facts["load average after"] = os.getloadavg()[0]
@@ -48,11 +48,14 @@ def apart(*case: Any) -> list[Any]:
     raise SystemExit(f"{case[0]} did not end twice")
 
 
-def run_case(name: str, repeats: int, quick: bool, no_peers: bool) -> list[Any]:
+def run_case(
+    name: str, repeats: int, quick: bool, no_peers: bool, other_python: str
+) -> list[Any]:
     """The rows of a case."""
     import timing
 
     timing.PEERS = timing.PEERS and not no_peers
+    timing.OTHER_PYTHON = other_python
     # After the line above, which these modules read.
     from cases import CASES
 
@@ -65,6 +68,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="of which the median")
     parser.add_argument("--quick", action="store_true", help="once, small sizes")
     parser.add_argument("--no-peers", action="store_true", help="leave PyTorch out")
+    parser.add_argument(
+        "--other-python",
+        default="",
+        metavar="PYTHON",
+        help="time decoders with the JAX of this interpreter as well",
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--name", default=f"cpu-{len(os.sched_getaffinity(0))}-cores")
     return parser.parse_args()

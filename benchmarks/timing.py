@@ -17,6 +17,7 @@ import jax.random as jr
 
 PEERS = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 EAGER = "PyTorch eager"
+OTHER_PYTHON = ""  # whose JAX decoders are timed with as well
 
 
 @dataclass
