@@ -52,11 +52,15 @@ def written(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     if not on_cpu():
         return function
-    called = jax.jit(function)
+    from jax.experimental.xla_metadata import set_xla_metadata
+
+    def plain(*args: Any) -> Any:
+        with set_xla_metadata(inlineable=None):
+            return function(*args)
+
+    called = jax.jit(plain)
 
     def call(*args: Any) -> Any:
-        from jax.experimental.xla_metadata import set_xla_metadata
-
         with set_xla_metadata(inlineable="false"):
             return called(*args)
 
