@@ -202,6 +202,9 @@ def test_batches_that_cannot_be_predicted_are_refused():
         own = jax.tree.map(lambda leaf: leaf[:0], batch) if name == "prompts" else batch
         with pytest.raises(SettingError, match=f"^{name}: found 0"):
             p.batch_prefixes(p.Zero(), own, **options)
+    one = jax.tree.map(lambda leaf: leaf[0], batch)
+    with pytest.raises(SettingError, match=r"^prompts: .* \(6,\).*`prefixes`"):
+        p.batch_prefixes(p.Zero(), one)
 
 
 def test_least_squares_prefixes_with_repeated_inputs():

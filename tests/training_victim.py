@@ -21,7 +21,7 @@ import iclax.training._store as store
 from iclax.training import SGD, Adam, Average, Cosine, train
 
 # Many calls and many checkpoints in little time.
-pace.CALL_SECONDS = 0.02
+pace.CALL_SECONDS = 0.004
 store.METRICS_SECONDS = 0.02
 
 
@@ -35,7 +35,7 @@ def loss(model, key):
 
 
 def grow(step):
-    return jnp.minimum(1 + step // 2000, 4)
+    return jnp.minimum(1 + step // 6000, 4)
 
 
 def staged(model, key, stage):
@@ -68,7 +68,7 @@ CASES = {
 
 
 def run(case, folder, progress=None):
-    options = dict(steps=10_001, record_every=50, folder=folder, checkpoint_every=0.03)
+    options = dict(steps=30_001, record_every=50, folder=folder, checkpoint_every=0.03)
     train(init, progress=progress, **(options | CASES[case]))
 
 

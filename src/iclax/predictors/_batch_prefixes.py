@@ -33,8 +33,12 @@ def batch_prefixes(
     `batch_size` prompts are computed at a time, so that memory stays bounded, and an
     equal share of them on each of `devices`. Two CPU devices on two cores take half of
     the time of one with two threads; see docs/training.md. Raises `SettingError` for no
-    prompts, a `batch_size` below 1 and no devices.
+    prompts, one that is no batch, a `batch_size` below 1 and no devices.
     """
+    if np.ndim(prompts.ys) != 2:
+        found = f"labels of shape {np.shape(prompts.ys)}"
+        allowed = "a batch, with labels (b, n); `prefixes` takes one prompt"
+        raise SettingError("prompts", found, allowed)
     count, own = prompts.ys.shape[0], None if devices is None else tuple(devices)
     for name, size in (
         ("prompts", count),
