@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from iclax import _threefry as threefry, theory
+from iclax._compile import written
 from iclax._errors import AssumptionError, SettingError
 from iclax.covariates import Data, Gaussian, Rademacher, Uniform
 from iclax.models import LinearAttention
@@ -291,6 +292,20 @@ def test_normals_are_computed_once_however_many_read_them():
         program = jax.jit(jax.vmap(readers)).lower(jr.split(jr.key(0), 2)).compile()
     leading = "2.81022636e-08"  # coefficient of the inverse of the error function
     assert program.as_text().count(leading) == 1
+
+
+def test_what_is_written_down_is_compiled_once_outside_jit():
+    traces = []
+
+    def double(x):
+        traces.append(x)
+        return 2 * x
+
+    for start in (0.0, 1.0):
+        assert np.array_equal(
+            written(double)(start + jnp.arange(3)), 2 * start + np.array([0, 2, 4])
+        )
+    assert len(traces) == 1
 
 
 def test_keys_of_another_generator_are_left_to_jax():

@@ -1,6 +1,7 @@
 """What XLA should know about our programs."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ._lazy import jax
@@ -15,7 +16,7 @@ def compiler_options(short: bool = False, wide: bool = True) -> dict[str, Any]:
     """
     # XLA:CPU spends most of the time to compile such a program in LLVM's highest
     # level, on the unrolled random numbers, and gains nothing by it.
-    return _options("1", not short, wide)
+    return _options(level="1", emitters=not short, wide=wide)
 
 
 def quick_options() -> dict[str, Any]:
@@ -23,7 +24,7 @@ def quick_options() -> dict[str, Any]:
 
     It compiles in a fifth of the time, and its products of matrices are as fast.
     """
-    return _options("0", False, True)
+    return _options(level="0", emitters=False, wide=True)
 
 
 def _options(level: str, emitters: bool, wide: bool) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
+@cache  # or every call outside `jit` would compile anew
 def written(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of arrays, whose results are computed once and written down.
 
@@ -54,6 +56,7 @@ def written(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     from jax.experimental.xla_metadata import set_xla_metadata
 
+    # What `function` calls is not kept apart from it: that compiles longer.
     def plain(*args: Any) -> Any:
         with set_xla_metadata(inlineable=None):
             return function(*args)
