@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,13 +13,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import timing
 from steps import linear_prompts, training
-from timing import EAGER, Row, in_turn
+from timing import EAGER, Row, in_turn, launch
 
 from iclax.models import GPT
 from iclax.sampling import fresh_batch
 from iclax.training import Adam
 
-HERE = Path(__file__).parent
 D, N = 20, 40
 MICRO_BATCHES = 16
 STEPS = {"tiny": 10, "small": 2, "standard": 1}  # a call
@@ -88,15 +86,8 @@ def against_peers(size: str, batch: int, repeats: int) -> list[Row]:
 
 def elsewhere(python: str, size: str, batch: int) -> tuple[str, Callable[[], Any]]:
     """The version of JAX of another Python, and `ours` as a call of a process there."""
-    path = os.pathsep.join([str(HERE.parent / "src"), str(HERE)])
-    process = subprocess.Popen(
-        [python, __file__, size, str(batch)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        env=os.environ | {"PYTHONPATH": path},
-    )
+    pipe = subprocess.PIPE
+    process = launch(python, __file__, size, batch, stdin=pipe, bufsize=1)
     atexit.register(process.kill)
     pipe_in, pipe_out = process.stdin, process.stdout
     assert pipe_in is not None and pipe_out is not None

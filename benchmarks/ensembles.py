@@ -10,12 +10,10 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-from timing import Row
+from timing import Row, launch
 
-HERE = Path(__file__).parent
 DIM, LENGTH, BATCH = 5, 10, 16
 CORES = len(os.sched_getaffinity(0))
 
@@ -84,14 +82,7 @@ def measured(part: str, runs: int, steps: int) -> float:
 
 def fresh(part: str, runs: int, steps: int) -> subprocess.Popen:
     """This file in a new process."""
-    path = os.pathsep.join([str(HERE.parent / "src"), str(HERE)])
-    command = [sys.executable, __file__, part, str(runs), str(steps)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path},
-    )
+    return launch(sys.executable, __file__, part, runs, steps)
 
 
 def run_layers(groups: list[Any], steps: int, **options: Any) -> float:

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,19 @@ import jax.random as jr
 PEERS = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 EAGER = "PyTorch eager"
 OTHER_PYTHON = ""  # whose JAX decoders are timed with as well
+
+
+def launch(python: str, file: str, *words: Any, **options: Any) -> subprocess.Popen:
+    """A benchmark file as a program of its own, whose output is read from here."""
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here.parent / "src"), str(here)])
+    return subprocess.Popen(
+        [python, file, *map(str, words)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+        **options,
+    )
 
 
 @dataclass

@@ -27,6 +27,11 @@ def is_concrete(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic, float, int))
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value is a JAX or a NumPy array."""
+    return isinstance(value, (np.ndarray, jax.Array))
+
+
 def is_traced(*values: Any) -> bool:
     """Whether any value is known only while a program is being compiled."""
     return any(

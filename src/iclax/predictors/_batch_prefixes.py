@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Float, PyTree
 
-from .._arrays import Array, is_traced
+from .._arrays import Array, is_array, is_traced
 from .._compile import compiler_options
 from .._errors import SettingError
 from ..prompts import Prompt
@@ -49,7 +49,7 @@ def batch_prefixes(
             raise SettingError(name, f"{size}", "at least 1")
     if is_traced(*jax.tree.leaves((predictor, prompts))):
         return _shared(partial(_by_blocks, predictor, batch_size), own)(prompts)
-    arrays, rest = eqx.partition(predictor, _is_array)
+    arrays, rest = eqx.partition(predictor, is_array)
     if own is not None:
         arrays, prompts = jax.device_put(
             (arrays, prompts), NamedSharding(_mesh(own), P())
@@ -74,10 +74,6 @@ def _program(wide: bool) -> Callable[..., Array]:
 
 def _mesh(devices: tuple) -> Mesh:
     return Mesh(np.array(devices), (_AXIS,))
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, (jax.Array, np.ndarray))
 
 
 def _by_blocks(predictor: Any, size: int, prompts: Prompt) -> Float[Array, "b m"]:

@@ -11,10 +11,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
+from .._arrays import is_array
 from .._errors import SettingError
 from ._average import Average
 from ._plan import Plan
-from ._result import is_array
 from ._target import Target
 
 # Steps are counted in int32 on the device.

@@ -14,11 +14,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
+from .._arrays import is_array
 from .._compile import quick_options
 from ._captured import captured
 from ._checks import check_learning, whole, whole_seeds
 from ._errors import Diverged
-from ._result import TrainResult, is_array
+from ._result import TrainResult
 
 
 def minimize(

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from .._arrays import is_array
+
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
@@ -47,8 +49,3 @@ def select_run(stacked: Any, run: int) -> Any:
     """Index `run` of the leading axis of every array leaf."""
     arrays, rest = eqx.partition(stacked, is_array)
     return eqx.combine(jax.tree.map(lambda leaf: leaf[run], arrays), rest)
-
-
-def is_array(leaf: Any) -> bool:
-    """Whether a leaf is a JAX or a NumPy array."""
-    return isinstance(leaf, (jax.Array, np.ndarray))
