@@ -64,6 +64,79 @@ TASKS = {
         [0.5, 0.2, 0.3],
     ),
 }
+_POOL = np.random.default_rng(28).standard_normal((3, 8))
+
+# All families, each with the points that it takes: any, corners of the cube, or keys.
+# "symmetric" and "round" are what is true of the draws; a claim may also be None.
+FAMILIES = {name: (build, "any") for name, build in TASKS.items()} | {
+    "isotropic": (lambda d: families.Linear(np.eye(d)), "any"),
+    "mean_only": (lambda d: families.Linear(np.zeros((d, d)), np.ones(d)), "any"),
+    "mirrored_mixture": (
+        lambda d: families.Mixture(
+            [families.Linear(spd(d, 1), s * vector(d, 2)) for s in (1, -1)]
+        ),
+        "any",
+    ),
+    "subspaces": (lambda d: families.LowRank.random(d, 1, 2, seed=3), "any"),
+    "mirrored_pool": (
+        lambda d: families.LinearPool(np.concatenate([_POOL, -_POOL])[:, :d]),
+        "any",
+    ),
+    "dense_sparse": (lambda d: families.SparseLinear(d, d), "any"),
+    "absolute_value": (lambda d: families.ReluNeuron(np.eye(d), -1.0), "any"),
+    "linear_neuron": (lambda d: families.ReluNeuron(spd(d, 4), 1.0), "any"),
+    "round_network": (lambda d: families.TwoLayerRelu(np.eye(d), 3), "any"),
+    "round_process": (lambda d: families.GaussianProcess.rbf(d, 1.2), "any"),
+    "own_kernel": (
+        lambda d: families.KernelProcess(d, lambda x, z: (x @ z.T + 1.0) ** 2),
+        "any",
+    ),
+    "quadratic": (lambda d: families.Quadratic(d), "any"),
+    "quadratic_mean": (lambda d: families.Quadratic(d, 0.8), "any"),
+    "projected": (
+        lambda d: families.Projected(families.ReluNeuron(np.eye(1)), np.ones((d, 1))),
+        "any",
+    ),
+    "projected_linear": (
+        lambda d: families.Projected(
+            families.Linear(np.eye(1), np.ones(1)), np.ones((d, 1))
+        ),
+        "any",
+    ),
+    "tree": (lambda d: families.DecisionTree(d, 2), "any"),
+    "tree_mean": (lambda d: families.DecisionTree(d, 3, 0.7, 1.2), "any"),
+    "tree_and_linear": (
+        lambda d: families.Mixture(
+            [families.DecisionTree(d, 2, 0.5), families.Linear(np.eye(d), np.ones(d))]
+        ),
+        "any",
+    ),
+    "sparse_parity_1": (lambda d: families.SparseParity(d, 1), "cube"),
+    "sparse_parity": (lambda d: families.SparseParity(d, d), "cube"),
+    "parity": (lambda d: families.Parity(d), "cube"),
+    "conjunction": (lambda d: families.Conjunction(d, 0.4), "cube"),
+    "disjunction": (lambda d: families.Disjunction(d, 0.4), "cube"),
+    "boolean_mixture": (
+        lambda d: families.Mixture([families.Conjunction(d), families.Parity(d)]),
+        "cube",
+    ),
+    "retrieval": (lambda d: families.Retrieval.random(d, 4, 3, 1.0), "keys"),
+    "mirrored_retrieval": (
+        lambda d: families.Retrieval(spd(d, 6), np.tile([-1.0, 1.0], (d, 1))),
+        "keys",
+    ),
+}
+
+
+def points_of(tasks, domain: str) -> np.ndarray:
+    """Some points of the domain on which a family is defined."""
+    if domain == "keys":
+        return tasks.keys
+    if domain == "cube":
+        return np.array(list(product([-1.0, 1.0], repeat=tasks.dim)))
+    return np.array([[1.0, 0.1], [-0.1, 1.0], [0.3, -1.2], [0.9, 1.1]])[:, : tasks.dim]
+
+
 LINEAR_TASKS = (
     "linear",
     "linear_mean",

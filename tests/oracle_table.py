@@ -88,6 +88,11 @@ ORACLES = {
         "second formula": "theory_full_attention::"
         "test_gd_attention_has_the_risk_of_the_preconditioner",
     },
+    "facts": {
+        "simulation": "facts::test_kernel_and_mean_are_those_of_drawn_functions",
+        "quadrature": "theory_moments::"
+        "test_closed_forms_equal_quadrature_of_the_kernel via moments",
+    },
     "flat_half_drop_time": {
         "flow": "dynamics::"
         "test_closed_half_drop_time_where_the_covered_directions_are_alike",
@@ -115,7 +120,8 @@ ORACLES = {
     },
     "gd_form_reason": {
         "convex optimum": "theory_derivations::test_reasons_hold_at_the_convex_optimum",
-        "simulation": "theory_derivations::test_symmetries_are_those_of_drawn_functions"
+        "simulation": "facts::"
+        "test_a_claimed_sign_symmetry_is_true_and_a_denied_one_false"
         " via is_sign_symmetric",
     },
     "gradient_descent_risk": {
@@ -134,13 +140,14 @@ ORACLES = {
     },
     "is_rotation_invariant": {
         "convex optimum": "theory_derivations::test_reasons_hold_at_the_convex_optimum",
-        "simulation": "theory_derivations::"
-        "test_symmetries_are_those_of_drawn_functions",
+        "simulation": "facts::"
+        "test_a_claimed_rotation_invariance_is_true_and_a_denied_one_false"
+        " via rotation_invariant",
     },
     "is_sign_symmetric": {
         "convex optimum": "theory_derivations::test_reasons_hold_at_the_convex_optimum",
-        "simulation": "theory_derivations::"
-        "test_symmetries_are_those_of_drawn_functions",
+        "simulation": "facts::"
+        "test_a_claimed_sign_symmetry_is_true_and_a_denied_one_false",
     },
     "isotropic_pretrained_risk": {
         "published": "finite_data::test_recorded_means_at_dimension_100",
@@ -183,6 +190,10 @@ ORACLES = {
     "no_context_loss": {
         "simulation": "families::test_no_context_loss_is_the_variance_given_the_query",
         "enumeration": "families::test_no_context_loss_of_binary_tasks_by_counting",
+    },
+    "no_context_risk": {
+        "simulation": "facts::test_moments_are_exact_or_refused_under_all_covariates",
+        "closed form": "facts::test_no_context_risk_of_tasks_with_a_mean",
     },
     "off_span_risk": {
         "simulation": "subspaces::test_off_span_tasks_are_lost",
@@ -259,6 +270,11 @@ ORACLES = {
         "test_rectangular_risk_without_label_energy_is_the_preconditioner_risk",
         "simulation": "finite_data::"
         "test_rectangular_risk_is_the_mean_of_simulated_prompts",
+    },
+    "register_facts": {
+        "definition": "facts::test_a_family_of_ones_own_has_exact_theory",
+        "simulation": "facts::"
+        "test_kernel_and_mean_are_those_of_drawn_functions via facts",
     },
     "reweighted": {
         "definition": "design::test_reweighted_is_the_same_law_with_other_weights",

@@ -3,10 +3,8 @@
 import helpers
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import pytest
-import scipy
 from helpers import COVARIATES, TASKS
 
 from iclax import theory
@@ -236,24 +234,3 @@ def test_reasons_hold_at_the_convex_optimum(name):
     assert theory.gd_form_reason(without) is None
     lower = theory.multi_head_optimum(without).risk
     assert lower < theory.optimal_risk(without) * (1 - 1e-4)
-
-
-@pytest.mark.parametrize("name", [*SIGNED, *ROUND])
-def test_symmetries_are_those_of_drawn_functions(name):
-    """Odd moments vanish under f → −f; a rotation of the points changes no moment."""
-    tasks = {**SIGNED, **ROUND}[name]
-    points = np.array([[1.0, 0.2], [-0.4, 0.9]])
-    turn = scipy.linalg.expm(np.array([[0.0, 0.9], [-0.9, 0.0]]))
-    keys = jr.split(jr.key(118), 20_000)
-    both = jnp.asarray(np.concatenate([points, points @ turn]))
-    draw = jax.jit(
-        jax.vmap(lambda key: tasks.sample(key, both)), compiler_options=helpers.QUICK
-    )
-    first, second = np.split(np.asarray(draw(keys)), 2, axis=1)
-    if theory.is_sign_symmetric(tasks):
-        odd = [first[:, 0], first[:, 0] * first[:, 1] ** 2]
-        assert all(abs(v.mean()) < 4.5 * v.std() / len(v) ** 0.5 for v in odd)
-    if theory.is_rotation_invariant(tasks, Gaussian(np.eye(2))):
-        for power in ((1, 1), (2, 0), (1, 2)):
-            gap = np.prod(first**power, 1) - np.prod(second**power, 1)
-            assert abs(gap.mean()) < 4.5 * gap.std() / len(gap) ** 0.5

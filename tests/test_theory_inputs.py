@@ -165,7 +165,7 @@ def test_rotation_invariance_asks_for_a_round_query(query, holds):
     found = theory.gd_form_reason(prompts.replace(query_covariates=query))
     assert (found is not None) == holds
     signed = prompts.replace(tasks=Linear(np.eye(2)), query_covariates=query)
-    assert theory.gd_form_reason(signed) == "f and −f have the same law"
+    assert theory.gd_form_reason(signed) == "f and −f have the same distribution"
 
 
 @pytest.mark.parametrize("size", [1e-15, 1.0, 1e9])

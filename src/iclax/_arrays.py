@@ -98,6 +98,35 @@ def _check_covariance(matrix: np.ndarray, name: str) -> None:
         )
 
 
+def is_zero(value: Any) -> bool | None:
+    """Whether all entries are 0; None where they are not known yet."""
+    return not np.any(value) if is_concrete(value) else None
+
+
+def is_isotropic(matrix: Any) -> bool | None:
+    """Whether a matrix is a multiple of I, up to round-off; None where not known."""
+    if not is_concrete(matrix):
+        return None
+    rest = np.abs(matrix - matrix[0, 0] * np.eye(len(matrix)))
+    return bool(np.max(rest) <= 1e-12 * abs(matrix[0, 0]))
+
+
+def same_rows(
+    first: np.ndarray,
+    second: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> bool:
+    """Whether two matrices have the same rows, in any order, with the same `weights`.
+
+    Row i weighs `weights[i]` in both (1 where left out); equal rows add up.
+    """
+    weights = np.ones(len(first)) if weights is None else weights
+    both = np.concatenate([first, second]) + 0.0  # −0 and 0 are one number
+    rows, place = np.unique(both, axis=0, return_inverse=True)
+    total = np.bincount(place.ravel(), np.concatenate([weights, -weights]), len(rows))
+    return bool(np.max(np.abs(total)) <= 1e-12 * np.sum(weights))
+
+
 def square_root(matrix: np.ndarray) -> np.ndarray:
     """The symmetric square root of a PSD matrix, singular allowed."""
     values, vectors = np.linalg.eigh(np.asarray(matrix, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""What a law of the covariates must answer."""
+"""What a distribution of the covariates must answer."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,7 +9,7 @@ from .._arrays import Array
 
 
 class Covariates(ABC):
-    """The law of one covariate vector x ∈ R^d; a prompt's rows are i.i.d. draws."""
+    """The distribution of one covariate vector x ∈ R^d; a prompt's rows are i.i.d."""
 
     @property
     @abstractmethod
@@ -17,9 +17,14 @@ class Covariates(ABC):
         """The dimension d of x."""
 
     @property
-    def symmetric(self) -> bool:
-        """Whether x and −x are equal in law."""
-        return True
+    def symmetric(self) -> bool | None:
+        """Whether x and −x have one distribution; None where that is not known."""
+        return None
+
+    @property
+    def rotation_invariant(self) -> bool | None:
+        """Whether x and R x have one distribution for every orthogonal R, if known."""
+        return None
 
     @property
     @abstractmethod
@@ -43,3 +48,21 @@ class Covariates(ABC):
     def sample_query(self, key: Any, xs: Float[Array, "n d"]) -> Float[Array, " d"]:
         """One query, given the context's rows `xs`: here a fresh draw of x."""
         return self.sample(key, 1)[0]
+
+
+class Symmetric(Covariates):
+    """Covariates with one distribution for x and −x, and covariance `cov`."""
+
+    cov: Float[Array, "d d"] | Any
+
+    @property
+    def dim(self) -> int:
+        return self.cov.shape[0]
+
+    @property
+    def symmetric(self) -> bool | None:
+        return True
+
+    @property
+    def second_moment(self) -> Float[Array, "d d"]:
+        return self.cov

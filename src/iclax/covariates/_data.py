@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array, namespace
+from .._arrays import Array, namespace, same_rows
 from .._errors import SettingError
 from .._lazy import jnp, jr
 from ._base import Covariates
@@ -42,8 +42,13 @@ class Data(Covariates):
         return self.rows.shape[1]
 
     @property
-    def symmetric(self) -> bool:
-        return False
+    def symmetric(self) -> bool | None:
+        return same_rows(self.rows, -self.rows)
+
+    @property
+    def rotation_invariant(self) -> bool | None:
+        """Finitely many points do not fill a sphere."""
+        return self.symmetric if self.dim == 1 else not np.any(self.rows)
 
     @property
     def second_moment(self) -> Float[Array, "d d"]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_covariance, namespace, square_root
+from .._arrays import Array, as_covariance, is_isotropic, namespace, square_root
 from .._errors import AssumptionError, SettingError
 from .._lazy import jnp, jr
-from ._base import Covariates
+from ._base import Symmetric
 
 
 def isserlis(cov: Float[Array, "d d"], a: Float[Array, "d d"]) -> Float[Array, "d d"]:
@@ -34,7 +34,7 @@ def isserlis_sixth(
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian(Covariates):
+class Gaussian(Symmetric):
     """x ~ N(0, `cov`); `cov` is a diagonal or a full positive semi-definite matrix."""
 
     cov: Float[Array, "d d"] | Any
@@ -43,12 +43,8 @@ class Gaussian(Covariates):
         object.__setattr__(self, "cov", as_covariance(self.cov, "covariates.cov"))
 
     @property
-    def dim(self) -> int:
-        return self.cov.shape[0]
-
-    @property
-    def second_moment(self) -> Float[Array, "d d"]:
-        return self.cov
+    def rotation_invariant(self) -> bool | None:
+        return is_isotropic(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return isserlis(self.cov, a)
@@ -64,7 +60,7 @@ class Gaussian(Covariates):
 
 
 @dataclass(frozen=True, eq=False)
-class StudentT(Covariates):
+class StudentT(Symmetric):
     """Multivariate Student t with covariance `cov` and `degrees` of freedom above 4.
 
     An elliptical law: x = sqrt((ν − 2)/χ²_ν) z with z ~ N(0, `cov`), so that
@@ -83,12 +79,8 @@ class StudentT(Covariates):
             )
 
     @property
-    def dim(self) -> int:
-        return self.cov.shape[0]
-
-    @property
-    def second_moment(self) -> Float[Array, "d d"]:
-        return self.cov
+    def rotation_invariant(self) -> bool | None:
+        return is_isotropic(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         self._check_degrees(4, "fourth")

@@ -5,9 +5,9 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_covariance, namespace, square_root
+from .._arrays import Array, as_covariance, is_zero, namespace, square_root
 from .._lazy import jnp, jr
-from ._base import Covariates
+from ._base import Symmetric
 from ._gaussian import isserlis_sixth
 
 
@@ -60,7 +60,7 @@ def independent_sixth_moment(
 
 
 @dataclass(frozen=True, eq=False)
-class Uniform(Covariates):
+class Uniform(Symmetric):
     """x = S z with z_i uniform on [−√3, √3] and S the square root of `cov`."""
 
     cov: Float[Array, "d d"] | Any
@@ -69,12 +69,8 @@ class Uniform(Covariates):
         object.__setattr__(self, "cov", as_covariance(self.cov, "covariates.cov"))
 
     @property
-    def dim(self) -> int:
-        return self.cov.shape[0]
-
-    @property
-    def second_moment(self) -> Float[Array, "d d"]:
-        return self.cov
+    def rotation_invariant(self) -> bool | None:
+        return self.dim == 1 or is_zero(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return independent_fourth_moment(square_root(self.cov), 9 / 5, a)
@@ -92,7 +88,7 @@ class Uniform(Covariates):
 
 
 @dataclass(frozen=True, eq=False)
-class Rademacher(Covariates):
+class Rademacher(Symmetric):
     """x = S z with z_i = ±1 with equal probability and S the square root of `cov`."""
 
     cov: Float[Array, "d d"] | Any
@@ -101,12 +97,8 @@ class Rademacher(Covariates):
         object.__setattr__(self, "cov", as_covariance(self.cov, "covariates.cov"))
 
     @property
-    def dim(self) -> int:
-        return self.cov.shape[0]
-
-    @property
-    def second_moment(self) -> Float[Array, "d d"]:
-        return self.cov
+    def rotation_invariant(self) -> bool | None:
+        return self.dim == 1 or is_zero(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return independent_fourth_moment(square_root(self.cov), 1.0, a)

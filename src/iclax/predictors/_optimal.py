@@ -4,7 +4,7 @@ from typing import Any
 
 from .._errors import AssumptionError
 from ..prompts import PromptDistribution, RepeatedPoint
-from ..tasks import GaussianProcess, weight_law
+from ..tasks import GaussianProcess, is_plain, weight_law
 from ._gaussian import GaussianPosteriorMean, MixturePosteriorMean
 from ._kernel import GaussianProcessPosterior
 
@@ -23,7 +23,7 @@ def bayes_predictor(prompts: PromptDistribution) -> Any:
         raise AssumptionError(
             what, "a query independent of the context", "leave it out"
         )
-    if isinstance(tasks, GaussianProcess):
+    if is_plain(tasks, GaussianProcess):
         noise = sigma**2 + _JITTER * tasks.variance
         return GaussianProcessPosterior(tasks.kernel, noise)
     law = weight_law(tasks)

@@ -14,7 +14,7 @@ from .._arrays import Array, is_concrete, square_root
 from .._compile import written
 from ..covariates import Gaussian, Rademacher, Uniform
 from ..models._batch_last import LONGEST, add
-from ..tasks import TaskDistribution, WeightLaw, weight_law
+from ..tasks import LinearTasks, TaskDistribution, WeightLaw, weight_law
 
 
 def num_normals(law: WeightLaw) -> int:
@@ -38,7 +38,7 @@ def mixture_weights(law: WeightLaw, z: Float[Array, "b m"]) -> Float[Array, "b d
 
 def can_draw_weights(tasks: TaskDistribution) -> bool:
     """Whether f(x) = w·x with a w that can be drawn by itself."""
-    return weight_law(tasks) is not None or hasattr(tasks, "sample_weights")
+    return weight_law(tasks) is not None or isinstance(tasks, LinearTasks)
 
 
 def draw_weights(tasks: Any, key: Any, batch_size: int) -> Float[Array, "b d"]:

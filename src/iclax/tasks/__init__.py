@@ -1,6 +1,11 @@
 """Task distributions: the laws of the function f that a prompt is about."""
 
-from ._base import TaskDistribution as TaskDistribution
+from ._base import (
+    SAMPLING as SAMPLING,
+    LinearTasks as LinearTasks,
+    TaskDistribution as TaskDistribution,
+    is_plain as is_plain,
+)
 from ._conjunction import Conjunction as Conjunction, Disjunction as Disjunction
 from ._decision_tree import DecisionTree as DecisionTree
 from ._fourier_features import FourierFeatures as FourierFeatures

@@ -16,11 +16,11 @@ from .._arrays import (
 )
 from .._errors import SettingError
 from .._lazy import jnp, jr
-from ._base import TaskDistribution
+from ._base import LinearTasks
 
 
 @dataclass(frozen=True, eq=False)
-class Linear(TaskDistribution):
+class Linear(LinearTasks):
     """f(x) = w·x with w ~ N(`mean`, `cov`); `cov` may be singular (low rank)."""
 
     cov: Float[Array, "d d"] | Any
@@ -45,6 +45,10 @@ class Linear(TaskDistribution):
         return self.cov.shape[0]
 
     @property
+    def weight_mean(self) -> Float[Array, " d"]:
+        return self.mean
+
+    @property
     def weight_second_moment(self) -> Float[Array, "d d"]:
         """$W = E[w w^T]$: the covariance plus the outer product of the mean."""
         xp = namespace(self.cov, self.mean)
@@ -54,6 +58,3 @@ class Linear(TaskDistribution):
         """One draw of w."""
         root = jnp.asarray(square_root(self.cov))
         return jnp.asarray(self.mean) + root @ jr.normal(key, (self.dim,))
-
-    def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-        return xs @ self.sample_weights(key)

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from .._arrays import Array, as_array, is_concrete
 from .._errors import SettingError
 from .._lazy import jnp, jr
-from ._base import TaskDistribution
+from ._base import LinearTasks
 from ._mixture import normalized_weights
 
 
 @dataclass(frozen=True, eq=False)
-class LinearPool(TaskDistribution):
+class LinearPool(LinearTasks):
     """f(x) = w·x with w one of the rows of `vectors` (Raventós et al., 2023).
 
     Row k has probability `weights[k]` (equal where left out).
@@ -60,6 +60,3 @@ class LinearPool(TaskDistribution):
         """One draw of w."""
         k = jr.categorical(key, jnp.log(jnp.asarray(self.weights)))
         return jnp.asarray(self.vectors)[k]
-
-    def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-        return xs @ self.sample_weights(key)

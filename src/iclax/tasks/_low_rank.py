@@ -9,7 +9,7 @@ from jaxtyping import Float
 from .._arrays import Array, as_array, is_concrete, namespace
 from .._errors import SettingError
 from .._lazy import jnp, jr
-from ._base import TaskDistribution
+from ._base import LinearTasks
 from ._linear import Linear
 from ._mixture import Mixture, normalized_weights
 
@@ -17,7 +17,7 @@ _SAME = 1e-8  # two directions closer than this count as one
 
 
 @dataclass(frozen=True, eq=False)
-class LowRank(TaskDistribution):
+class LowRank(LinearTasks):
     r"""f(x) = w·x, $w = U_k \xi + \sqrt{c}\, \zeta$, ξ ~ N(0, I_r), ζ ~ N(0, I_d).
 
     `bases[k]` is U_k, d × r with orthonormal columns; component k has probability
@@ -108,6 +108,10 @@ class LowRank(TaskDistribution):
         return self.bases.shape[0]
 
     @property
+    def weight_mean(self) -> Float[Array, " d"]:
+        return namespace(self.bases).zeros(self.dim)
+
+    @property
     def weight_second_moment(self) -> Float[Array, "d d"]:
         r"""$W = E[w w^T] = \sum_k p_k U_k U_k^T + c I$."""
         xp = namespace(self.bases, self.weights, self.floor)
@@ -151,9 +155,6 @@ class LowRank(TaskDistribution):
         k = jr.categorical(which_key, jnp.log(jnp.asarray(self.weights)))
         inner = jnp.asarray(self.bases)[k] @ jr.normal(inner_key, (self.rank,))
         return inner + self.floor**0.5 * jr.normal(floor_key, (self.dim,))
-
-    def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-        return xs @ self.sample_weights(key)
 
 
 def principal_angles(

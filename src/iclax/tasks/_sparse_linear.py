@@ -9,11 +9,11 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import SettingError
 from .._lazy import jnp, jr
-from ._base import TaskDistribution
+from ._base import LinearTasks
 
 
 @dataclass(frozen=True, eq=False)
-class SparseLinear(TaskDistribution):
+class SparseLinear(LinearTasks):
     """f(x) = w·x with exactly `nonzeros` non-zero weights in random places, each
     ~ N(`mean`, 1)."""
 
@@ -34,6 +34,10 @@ class SparseLinear(TaskDistribution):
         return self.input_dim
 
     @property
+    def weight_mean(self) -> Float[Array, " d"]:
+        return np.full(self.dim, self.nonzeros * self.mean / self.dim)
+
+    @property
     def weight_second_moment(self) -> Float[Array, "d d"]:
         """$W = E[w w^T]$: k/d · (1 + m²) on the diagonal, k(k−1)/(d(d−1)) · m² off."""
         d, k, square = self.input_dim, self.nonzeros, self.mean**2
@@ -45,6 +49,3 @@ class SparseLinear(TaskDistribution):
         place_key, weight_key = jr.split(key)
         kept = jnp.argsort(jr.uniform(place_key, (self.dim,))) < self.nonzeros
         return jnp.where(kept, self.mean + jr.normal(weight_key, (self.dim,)), 0.0)
-
-    def sample(self, key: Any, xs: Float[Array, "m d"]) -> Float[Array, " m"]:
-        return xs @ self.sample_weights(key)

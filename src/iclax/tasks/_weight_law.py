@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array, is_concrete, is_traced
-from ._base import TaskDistribution
+from ._base import TaskDistribution, is_plain
 from ._linear import Linear
 from ._low_rank import LowRank
 from ._mixture import Mixture
@@ -34,18 +34,18 @@ def weight_law(tasks: TaskDistribution) -> WeightLaw | None:
     Covers `Linear`, `LowRank`, their mixtures and their projections; of laws with
     traced arrays only `LowRank` without a floor.
     """
-    if isinstance(tasks, Linear) and not is_traced(tasks.mean, tasks.cov):
+    if is_plain(tasks, Linear) and not is_traced(tasks.mean, tasks.cov):
         return _law([1.0], [tasks.mean], [thin_root(tasks.cov)])
-    if isinstance(tasks, LowRank) and is_concrete(tasks.weights):
+    if is_plain(tasks, LowRank) and is_concrete(tasks.weights):
         return weight_law(tasks.as_mixture())
-    if isinstance(tasks, LowRank) and is_concrete(tasks.floor) and not tasks.floor:
+    if is_plain(tasks, LowRank) and is_concrete(tasks.floor) and not tasks.floor:
         means = np.zeros((tasks.num_components, tasks.dim))
         return WeightLaw(tasks.weights, means, tasks.bases)
-    if isinstance(tasks, Mixture) and is_concrete(tasks.weights):
+    if is_plain(tasks, Mixture) and is_concrete(tasks.weights):
         laws = [weight_law(component) for component in tasks.components]
         found = [law for law in laws if law is not None]
         return _merge(tasks.weights, found) if len(found) == len(laws) else None
-    if isinstance(tasks, Projected):
+    if is_plain(tasks, Projected):
         inner, u = weight_law(tasks.tasks), tasks.basis
         if inner is not None:
             return WeightLaw(inner.weights, inner.means @ u.T, u @ inner.factors)

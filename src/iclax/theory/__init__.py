@@ -44,20 +44,7 @@ from ._full_attention_weights import (
     effective_preconditioner as effective_preconditioner,
     gd_attention as gd_attention,
 )
-from ._layer_form import (
-    gd_form_reason as gd_form_reason,
-    is_rotation_invariant as is_rotation_invariant,
-    is_sign_symmetric as is_sign_symmetric,
-)
-from ._moments import moments as moments
-from ._moments_closed import Moments as Moments
-from ._moments_kernel import task_kernel as task_kernel
-from ._moments_query import QueryMoments as QueryMoments, query_moments as query_moments
-from ._moments_token import TokenMoments as TokenMoments, token_moments as token_moments
-from ._no_context import (
-    label_frequency_loss as label_frequency_loss,
-    no_context_loss as no_context_loss,
-)
+from ._layer_form import gd_form_reason as gd_form_reason
 from ._one_layer import (
     PlainStep as PlainStep,
     PromptMoments as PromptMoments,
@@ -117,3 +104,20 @@ from ._time_courses import (
     logistic_gain as logistic_gain,
 )
 from ._wishart import spectral_mean as spectral_mean
+from .families import (
+    Facts as Facts,
+    Moments as Moments,
+    QueryMoments as QueryMoments,
+    TokenMoments as TokenMoments,
+    facts as facts,
+    is_rotation_invariant as is_rotation_invariant,
+    is_sign_symmetric as is_sign_symmetric,
+    label_frequency_loss as label_frequency_loss,
+    moments as moments,
+    no_context_loss as no_context_loss,
+    no_context_risk as no_context_risk,
+    query_moments as query_moments,
+    register_facts as register_facts,
+    task_kernel as task_kernel,
+    token_moments as token_moments,
+)

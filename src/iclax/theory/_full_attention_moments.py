@@ -8,10 +8,13 @@ from jaxtyping import Float
 from .._arrays import Array, namespace
 from ..covariates import Covariates
 from ..prompts import PromptDistribution
-from . import _moments_token_families as _moments_token_families
-from ._moments_closed import Moments
-from ._moments_query import cross_moments, query_law
-from ._moments_token import TokenMoments, token_moments
+from .families import (
+    Moments,
+    TokenMoments,
+    cross_moments,
+    query_law,
+    token_moments,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,7 @@ from .._arrays import Array, namespace
 from ..prompts import PromptDistribution
 from ._inputs import as_preconditioner
 from ._linear_algebra import psd_solve
-from ._moments import moments
-from ._moments_closed import Moments
-from ._moments_query import cross_moments, query_law
+from .families import Moments, cross_moments, moments, query_law
 
 
 @dataclass(frozen=True, eq=False)

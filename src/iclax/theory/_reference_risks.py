@@ -10,11 +10,11 @@ from .._arrays import Array, is_concrete, namespace, square_root
 from .._errors import AssumptionError, SettingError
 from ..covariates import Gaussian
 from ..prompts import PromptDistribution
-from ..tasks import Mixture, TaskDistribution, weight_law
+from ..tasks import weight_law
 from ._inputs import as_preconditioner
-from ._moments_query import query_law
 from ._one_layer import preconditioner_risk
 from ._wishart import spectral_mean, trace_word
+from .families import facts, query_law
 
 _FLAT = 1e-9  # relative spread up to which eigenvalues count as equal
 MOST_PAIRED_STEPS = 3  # of descent with general covariances: (4K − 1)!! pairings
@@ -33,7 +33,7 @@ def ridge_risk(prompts: PromptDistribution, penalty: Any = None) -> Float[Array,
     Raises `AssumptionError` unless x ~ N(0, ℓI), tasks are linear, and the query or the
     tasks are isotropic; and where λ = 0 makes the risk infinite.
     """
-    cov, w = _gaussian(prompts).cov, _weight_moment(prompts.tasks)
+    cov, w = _gaussian(prompts).cov, facts(prompts.tasks).weight_moment()
     if not _is_flat(cov):
         raise AssumptionError(
             "the exact risk of ridge regression",
@@ -170,7 +170,9 @@ def _descent_on_the_spectrum(
     root = square_root(cov)
     inverse = np.linalg.inv(root)
     query = inverse @ query_law(prompts).second_moment @ inverse
-    query_size, power = _mean_sizes(query, root @ _weight_moment(prompts.tasks) @ root)
+    query_size, power = _mean_sizes(
+        query, root @ facts(prompts.tasks).weight_moment() @ root
+    )
     n, noise = prompts.context_length, prompts.noise_std**2
 
     def shares(eigenvalues: np.ndarray) -> Array:
@@ -189,7 +191,7 @@ def _descent_by_pairings(
 ) -> Callable[[Sequence[Any]], Float[Array, ""]]:
     """The iterate is $\\sum_j c_j (\\Gamma S)^j$ of w, and of the noise: mean words."""
     query = query_law(prompts).second_moment
-    w, n = _weight_moment(prompts.tasks), prompts.context_length
+    w, n = facts(prompts.tasks).weight_moment(), prompts.context_length
 
     def means(count: int, center: list) -> dict[tuple[int, int], Float[Array, ""]]:
         right, turned, found = [gamma, None], [None, gamma.T], {}
@@ -232,6 +234,7 @@ def _times_one_less(polynomial: list, step: Any) -> list:
 
 
 def _gaussian(prompts: PromptDistribution) -> Gaussian:
+    query_law(prompts)  # refuses what draws otherwise than its formulas say
     if isinstance(prompts.covariates, Gaussian):
         return prompts.covariates
     raise AssumptionError(
@@ -239,20 +242,6 @@ def _gaussian(prompts: PromptDistribution) -> Gaussian:
         f"Gaussian covariates (found {type(prompts.covariates).__name__})",
         "simulate it",
     )
-
-
-def _weight_moment(tasks: TaskDistribution) -> Float[Array, "d d"]:
-    """W = E[w wᵀ] of linear tasks and their mixtures."""
-    if isinstance(tasks, Mixture):
-        pairs = zip(tasks.weights, tasks.components, strict=True)
-        return sum(weight * _weight_moment(part) for weight, part in pairs)
-    if not hasattr(tasks, "weight_second_moment"):
-        raise AssumptionError(
-            "the exact risk of this predictor",
-            f"linear tasks (found {type(tasks).__name__})",
-            "simulate it",
-        )
-    return tasks.weight_second_moment
 
 
 def _is_flat(matrix: Array) -> bool:

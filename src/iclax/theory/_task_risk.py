@@ -8,6 +8,7 @@ from jaxtyping import Float
 from .._arrays import Array, namespace
 from ..prompts import PromptDistribution
 from ._inputs import as_preconditioner
+from .families import query_law
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def task_risk(
     gamma = as_preconditioner(gamma, prompts.dim)
     n, own = prompts.context_length, prompts.covariates
     second = own.second_moment
-    query = (prompts.query_covariates or own).second_moment
+    query = query_law(prompts).second_moment
     xp = namespace(gamma, second, query)
     m = gamma.T @ query @ gamma
     cross = query @ gamma @ second

@@ -1,19 +1,14 @@
 """What full linear attention sees of a task distribution: moments of one token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
+from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, namespace
-from .._errors import AssumptionError
-from ..covariates import Covariates
-from ..tasks import (
-    TaskDistribution,
-)
-from ._inputs import check_dimensions
-from ._moments import moments
+from ..._arrays import Array, namespace
+from ...covariates import Covariates
+from ._moments import Moments
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,37 +90,14 @@ class TokenMoments:
         )
 
 
-def token_moments(tasks: TaskDistribution, covariates: Covariates) -> TokenMoments:
-    """Exact token moments of `tasks` under `covariates`.
-
-    Raises `AssumptionError` where no closed form is known for the pair, and
-    `SettingError` where their dimensions differ.
-    """
-    check_dimensions(tasks, covariates)
-    return closed_token_moments(tasks, covariates)
-
-
-@singledispatch
-def closed_token_moments(
-    tasks: TaskDistribution, covariates: Covariates
-) -> TokenMoments:
-    """The closed forms behind `token_moments`, one for each task distribution."""
-    raise AssumptionError(
-        f"exact theory of full linear attention for {type(tasks).__name__} tasks",
-        "closed forms for the fourth moments of (x, f(x))",
-        "take the GD form (preconditioner_risk), or simulate the risk",
-    )
-
-
-def symmetric_token_moments(
-    tasks: TaskDistribution,
+def symmetric_tokens(
+    own: Moments,
     covariates: Covariates,
     power_square: Float[Array, ""],
     quartic: Float[Array, ""],
 ) -> TokenMoments:
-    """All odd moments vanish: two numbers besides (U, V, P) say everything."""
-    own = moments(tasks, covariates)
-    none = namespace(own.signal).zeros(tasks.dim)
+    """All odd moments vanish: two numbers besides (U, V, P) = `own` say everything."""
+    none = namespace(own.signal).zeros(covariates.dim)
     return TokenMoments(
         covariates,
         none,
@@ -139,7 +111,9 @@ def symmetric_token_moments(
     )
 
 
-def average(parts: Sequence[TokenMoments], weights: Float[Array, " k"]) -> TokenMoments:
+def average_tokens(
+    parts: Sequence[TokenMoments], weights: Iterable[Any]
+) -> TokenMoments:
     """The token moments of a mixture: every one is an average over components."""
     names = [n for n in TokenMoments.__dataclass_fields__ if n != "covariates"]
     pairs = list(zip(weights, parts, strict=True))
