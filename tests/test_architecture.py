@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "iclax"
-CORE = {"_arrays", "_lazy", "_errors", "_files", "_tensors", "_inherit"}
+CORE = {"_arrays", "_lazy", "_errors", "_files", "_tensors", "_inherit", "_psd"}
 DATA = CORE | {"covariates", "tasks", "prompts"}
 MODELS = DATA | {"predictors", "models"}
 PROGRAMS = MODELS | {"_compile", "_threefry"}

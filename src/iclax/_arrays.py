@@ -4,7 +4,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._errors import SettingError
 from ._lazy import jax
 
 # A NumPy or a JAX array. `Any` lets shape annotations such as Float[Array, "d d"] be
@@ -50,54 +49,6 @@ def as_array(value: Any) -> Array:
     return np.asarray(value, dtype=np.float64)
 
 
-def as_covariance(value: Any, name: str, dim: int | None = None) -> Array:
-    """A symmetric positive semi-definite matrix from a number, a diagonal or a full
-    matrix.
-
-    A number needs `dim`. Raises `SettingError` naming `name` for a wrong shape, an
-    entry that is not finite, or a matrix that is not symmetric or not positive
-    semi-definite.
-    """
-    matrix = _as_matrix(as_array(value), name, dim)
-    if is_concrete(matrix):
-        _check_covariance(matrix, name)
-    return matrix
-
-
-def _as_matrix(value: Array, name: str, dim: int | None) -> Array:
-    xp = namespace(value)
-    if value.ndim == 0:
-        if dim is None:
-            raise SettingError(
-                name, "a single number", "a list or a matrix, which fix the dimension"
-            )
-        return value * xp.eye(dim)
-    if value.ndim == 1:
-        value = xp.eye(value.shape[0]) * value
-    if value.ndim != 2 or value.shape[0] != value.shape[1] or value.size == 0:
-        raise SettingError(
-            name, f"an array of shape {value.shape}", "a number, d numbers or d × d"
-        )
-    if dim is not None and value.shape[0] != dim:
-        raise SettingError(name, f"dimension {value.shape[0]}", f"dimension {dim}")
-    return value
-
-
-def _check_covariance(matrix: np.ndarray, name: str) -> None:
-    if not np.all(np.isfinite(matrix)):
-        raise SettingError(name, "an entry that is NaN or infinite", "finite numbers")
-    scale = max(float(np.max(np.abs(matrix), initial=0.0)), 1e-300)
-    if np.max(np.abs(matrix - matrix.T), initial=0.0) > 1e-10 * scale:
-        raise SettingError(name, "a matrix that is not symmetric", "a symmetric matrix")
-    smallest = float(np.linalg.eigvalsh(matrix)[0])
-    if smallest < -1e-10 * scale:
-        raise SettingError(
-            name,
-            f"a matrix with the negative eigenvalue {smallest:.6g}",
-            "a positive semi-definite matrix",
-        )
-
-
 def is_zero(value: Any) -> bool | None:
     """Whether all entries are 0; None where they are not known yet."""
     return not np.any(value) if is_concrete(value) else None
@@ -125,16 +76,3 @@ def same_rows(
     rows, place = np.unique(both, axis=0, return_inverse=True)
     total = np.bincount(place.ravel(), np.concatenate([weights, -weights]), len(rows))
     return bool(np.max(np.abs(total)) <= 1e-12 * np.sum(weights))
-
-
-def square_root(matrix: np.ndarray) -> np.ndarray:
-    """The symmetric square root of a PSD matrix, singular allowed."""
-    values, vectors = np.linalg.eigh(np.asarray(matrix, dtype=np.float64))
-    return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-
-
-def cholesky_like(matrix: np.ndarray) -> np.ndarray:
-    """A factor F of shape (d, rank) with F Fᵀ = `matrix`, PSD and possibly singular."""
-    values, vectors = np.linalg.eigh(np.asarray(matrix, dtype=np.float64))
-    keep = values > 1e-12 * max(float(values[-1]), 1e-300)
-    return vectors[:, keep] * np.sqrt(values[keep])

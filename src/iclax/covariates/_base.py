@@ -35,6 +35,15 @@ class Covariates(ABC):
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         """$E[x x^T A x x^T]$ for a symmetric matrix `a`."""
 
+    def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        r"""$E[(x x^T - \Lambda) A (x x^T - \Lambda)] = E[x x^T A x x^T] - \Lambda A
+        \Lambda$ for a PSD matrix `a`.
+
+        Override it where the difference cancels: it is the price of finite contexts.
+        """
+        second = self.second_moment
+        return self.fourth_moment(a) - second @ a @ second
+
     @abstractmethod
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]

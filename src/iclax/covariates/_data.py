@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array, namespace, same_rows
+from .._arrays import Array, is_concrete, namespace, same_rows
 from .._errors import SettingError
 from .._lazy import jnp, jr
+from .._psd import psd_root
 from ._base import Covariates
+
+_BLOCK = 1024  # rows at a time, so that memory stays bounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,18 @@ class Data(Covariates):
         xp = namespace(a)
         forms = xp.sum((self.rows @ a) * self.rows, axis=1)
         return (self.rows.T * forms[None, :]) @ self.rows / len(self.rows)
+
+    def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        """The mean of (x xᵀ − Λ) A (x xᵀ − Λ), centered before it is squared."""
+        if not is_concrete(a):
+            return super().fourth_scatter(a)
+        root, second, total = psd_root(a), self.second_moment, 0.0
+        for start in range(0, len(self.rows), _BLOCK):
+            x = self.rows[start : start + _BLOCK]
+            gap = x[:, :, None] * (x @ root)[:, None, :] - (second @ root)[None]
+            flat = gap.transpose(1, 0, 2).reshape(self.dim, -1)
+            total = total + flat @ flat.T
+        return total / len(self.rows)
 
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]

@@ -5,16 +5,20 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_covariance, is_isotropic, namespace, square_root
+from .._arrays import Array, is_isotropic, namespace
 from .._errors import AssumptionError, SettingError
 from .._lazy import jnp, jr
+from .._psd import as_covariance, covariance_root
 from ._base import Symmetric
 
 
 def isserlis(cov: Float[Array, "d d"], a: Float[Array, "d d"]) -> Float[Array, "d d"]:
     r"""$E[x x^T A x x^T] = 2 \Lambda A \Lambda + tr(A \Lambda) \Lambda$, Gaussian x."""
-    xp = namespace(cov, a)
-    return 2 * cov @ a @ cov + xp.sum(a * cov) * cov
+    return 2 * cov @ a @ cov + _trace(a, cov) * cov
+
+
+def _trace(a: Float[Array, "d d"], cov: Float[Array, "d d"]) -> Float[Array, ""]:
+    return namespace(a, cov).sum(a * cov)
 
 
 def isserlis_sixth(
@@ -49,14 +53,17 @@ class Gaussian(Symmetric):
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         return isserlis(self.cov, a)
 
+    def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        return self.cov @ a @ self.cov + _trace(a, self.cov) * self.cov
+
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]
     ) -> Float[Array, "d d"]:
         return isserlis_sixth(self.cov, a, b)
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
-        root = jnp.asarray(square_root(self.cov))
-        return jr.normal(key, (num, self.dim)) @ root
+        root = jnp.asarray(covariance_root(self.cov))
+        return jr.normal(key, (num, self.dim)) @ root.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +90,17 @@ class StudentT(Symmetric):
         return is_isotropic(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        return self._fourth_factor() * isserlis(self.cov, a)
+
+    def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        factor = self._fourth_factor()
+        both = (2 * factor - 1) * self.cov @ a @ self.cov
+        return both + factor * _trace(a, self.cov) * self.cov
+
+    def _fourth_factor(self) -> float:
+        """What a fourth moment is, over that of the Gaussian."""
         self._check_degrees(4, "fourth")
-        return (self.degrees - 2) / (self.degrees - 4) * isserlis(self.cov, a)
+        return (self.degrees - 2) / (self.degrees - 4)
 
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]
@@ -105,7 +121,7 @@ class StudentT(Symmetric):
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
         normal_key, chi_key = jr.split(key)
-        root = jnp.asarray(square_root(self.cov))
-        z = jr.normal(normal_key, (num, self.dim)) @ root
+        root = jnp.asarray(covariance_root(self.cov))
+        z = jr.normal(normal_key, (num, self.dim)) @ root.T
         chi = 2 * jr.gamma(chi_key, self.degrees / 2, (num, 1))
         return z * jnp.sqrt((self.degrees - 2) / chi)

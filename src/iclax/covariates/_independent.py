@@ -5,25 +5,29 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_covariance, is_zero, namespace, square_root
+from .._arrays import Array, is_zero, namespace
 from .._lazy import jnp, jr
+from .._psd import as_covariance, symmetric_root
 from ._base import Symmetric
 from ._gaussian import isserlis_sixth
 
 
-def independent_fourth_moment(
+def independent_fourth_scatter(
     root: Float[Array, "d d"], kurtosis: float, a: Float[Array, "d d"]
 ) -> Float[Array, "d d"]:
-    r"""$E[x x^T A x x^T]$ for $x = S z$, z with independent unit-variance coordinates.
+    r"""$E[x x^T A x x^T] - \Lambda A \Lambda$ for $x = S z$, z with independent
+    unit-variance coordinates.
 
     With $B = S^T A S$ symmetric and $\kappa = E z_i^4$,
-    $E[z z^T B z z^T] = 2B + tr(B) I + (\kappa - 3) diag(B)$.
+    $E[z z^T B z z^T] - B = B + tr(B) I + (\kappa - 3) diag(B)$.
     """
     xp = namespace(root, a)
     b = root.T @ a @ root
     eye = xp.eye(b.shape[0])
-    inner = 2 * b + xp.trace(b) * eye + (kurtosis - 3) * (b * eye)
-    return root @ inner @ root.T
+    off, own = b * (1 - eye), b * eye
+    # On the diagonal B_ii (κ − 1) and the trace of the others: nothing cancels.
+    others = xp.trace(b) * eye - own
+    return root @ (off + others + (kurtosis - 1) * own) @ root.T
 
 
 def independent_sixth_moment(
@@ -73,16 +77,19 @@ class Uniform(Symmetric):
         return self.dim == 1 or is_zero(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
-        return independent_fourth_moment(square_root(self.cov), 9 / 5, a)
+        return self.cov @ a @ self.cov + self.fourth_scatter(a)
+
+    def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        return independent_fourth_scatter(symmetric_root(self.cov), 9 / 5, a)
 
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]
     ) -> Float[Array, "d d"]:
-        root = square_root(self.cov)
+        root = symmetric_root(self.cov)
         return independent_sixth_moment(root, 9 / 5, 27 / 7, a, b)
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
-        root = jnp.asarray(square_root(self.cov))
+        root = jnp.asarray(symmetric_root(self.cov))
         edge = 3**0.5
         return jr.uniform(key, (num, self.dim), minval=-edge, maxval=edge) @ root
 
@@ -101,14 +108,17 @@ class Rademacher(Symmetric):
         return self.dim == 1 or is_zero(self.cov)
 
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
-        return independent_fourth_moment(square_root(self.cov), 1.0, a)
+        return self.cov @ a @ self.cov + self.fourth_scatter(a)
+
+    def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
+        return independent_fourth_scatter(symmetric_root(self.cov), 1.0, a)
 
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]
     ) -> Float[Array, "d d"]:
-        root = square_root(self.cov)
+        root = symmetric_root(self.cov)
         return independent_sixth_moment(root, 1.0, 1.0, a, b)
 
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:
-        root = jnp.asarray(square_root(self.cov))
+        root = jnp.asarray(symmetric_root(self.cov))
         return jr.rademacher(key, (num, self.dim), root.dtype) @ root

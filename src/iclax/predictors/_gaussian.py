@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array, as_array, as_covariance, cholesky_like, is_concrete
+from .._arrays import Array, as_array, is_concrete
 from .._errors import SettingError
+from .._psd import as_covariance, psd_root
 from ..prompts import Prompt
 from ._prefixes import points
 from ._recursion import filtered
@@ -36,7 +37,7 @@ class GaussianPosteriorMean(eqx.Module):
         if is_concrete(noise_std) and not noise_std >= 0:
             raise SettingError("noise_std", f"{noise_std}", "a number of at least 0")
         known = is_concrete(cov)
-        self.factor = cholesky_like(cov) if known else semidefinite_root(cov)
+        self.factor = psd_root(cov) if known else semidefinite_root(cov)
         self.mean = np.zeros(len(cov)) if mean is None else as_array(mean)
         self.noise_std = noise_std
 

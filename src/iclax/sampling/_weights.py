@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
-from .._arrays import Array, is_concrete, square_root
+from .._arrays import Array, is_concrete
 from .._compile import written
+from .._psd import covariance_root, symmetric_root
 from ..covariates import Gaussian, Rademacher, Uniform
 from ..models._batch_last import LONGEST, add
 from ..tasks import LinearTasks, TaskDistribution, WeightLaw, weight_law
@@ -51,18 +52,16 @@ _KINDS = {Gaussian: "normal", Uniform: "uniform", Rademacher: "sign"}
 
 
 def linear_law(covariates: Any) -> tuple[str, Float[np.ndarray, "d d"]] | None:
-    """(kind of z, S) where x = S z with independent coordinates of z; else `None`."""
+    """(kind of z, Sᵀ) where x = S z with independent coordinates of z; else `None`."""
     kind = _KINDS.get(type(covariates))
     if kind is None or not is_concrete(covariates.cov):
         return None
-    diagonal = np.diagonal(covariates.cov)
-    if not np.any(covariates.cov - np.diag(diagonal)):
-        return kind, np.diag(np.sqrt(diagonal))
-    return kind, square_root(covariates.cov)
+    root = covariance_root if kind == "normal" else symmetric_root
+    return kind, root(covariates.cov).T
 
 
 def gaussian_root(covariates: Any) -> Float[np.ndarray, "d d"] | None:
-    """S with x = S z, z ~ N(0, I), where the covariates are Gaussian; else `None`."""
+    """Sᵀ with x = S z, z ~ N(0, I), where the covariates are Gaussian; else `None`."""
     law = linear_law(covariates)
     return law[1] if law and law[0] == "normal" else None
 

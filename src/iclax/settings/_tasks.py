@@ -7,6 +7,7 @@ from pydantic import Field
 
 from .. import tasks as laws
 from .._errors import SettingError
+from .._psd import psd_inverse
 from ..covariates import Covariates
 from ._base import Count, CovarianceSpec, NonNegative, Positive, Table, covariance
 from ._family_tables import FAMILY_TABLES
@@ -15,7 +16,7 @@ from ._family_tables import FAMILY_TABLES
 def _task_covariance(spec: CovarianceSpec, key: str, x: Covariates) -> np.ndarray:
     named: dict[str, Any] = {"identity": 1.0}
     if spec == "inverse_covariates":
-        named["inverse_covariates"] = np.linalg.pinv(x.second_moment, hermitian=True)
+        named["inverse_covariates"] = psd_inverse(x.second_moment)
     elif isinstance(spec, str) and spec != "identity":
         named["inverse_covariates"] = None
     return covariance(spec, key, x.dim, named)

@@ -5,9 +5,10 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_array, as_covariance, namespace
+from .._arrays import Array, as_array, namespace
 from .._errors import SettingError
 from .._lazy import jax, jnp, jr
+from .._psd import as_covariance
 from ._base import TaskDistribution
 
 

@@ -9,13 +9,12 @@ from jaxtyping import Float
 from .._arrays import (
     Array,
     as_array,
-    as_covariance,
     is_concrete,
     namespace,
-    square_root,
 )
 from .._errors import SettingError
 from .._lazy import jnp, jr
+from .._psd import as_covariance, psd_root
 from ._base import LinearTasks
 
 
@@ -56,5 +55,5 @@ class Linear(LinearTasks):
 
     def sample_weights(self, key: Any) -> Float[Array, " d"]:
         """One draw of w."""
-        root = jnp.asarray(square_root(self.cov))
-        return jnp.asarray(self.mean) + root @ jr.normal(key, (self.dim,))
+        root = jnp.asarray(psd_root(self.cov))
+        return jnp.asarray(self.mean) + root @ jr.normal(key, (root.shape[1],))

@@ -5,9 +5,10 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_covariance, square_root
+from .._arrays import Array
 from .._errors import SettingError
 from .._lazy import jax, jnp, jr
+from .._psd import as_covariance, psd_root
 from ._base import TaskDistribution
 
 
@@ -37,8 +38,8 @@ class ReluNeuron(TaskDistribution):
 
     def sample_batch(self, key: Any, xs: Float[Array, "b m d"]) -> Float[Array, "b m"]:
         weight_key, sign_key = jr.split(key)
-        root = jnp.asarray(square_root(self.cov))
-        weights = jr.normal(weight_key, (xs.shape[0], self.dim)) @ root
+        root = jnp.asarray(psd_root(self.cov))
+        weights = jr.normal(weight_key, (xs.shape[0], root.shape[1])) @ root.T
         values = jax.nn.leaky_relu(jnp.einsum("bmd,bd->bm", xs, weights), self.slope)
         if not self.random_sign:
             return values
@@ -75,8 +76,8 @@ class TwoLayerRelu(TaskDistribution):
     def sample_batch(self, key: Any, xs: Float[Array, "b m d"]) -> Float[Array, "b m"]:
         inner_key, outer_key = jr.split(key)
         size, width = xs.shape[0], self.width
-        root = jnp.asarray(square_root(self.cov))
-        inner = jr.normal(inner_key, (size, width, self.dim)) @ root
+        root = jnp.asarray(psd_root(self.cov))
+        inner = jr.normal(inner_key, (size, width, root.shape[1])) @ root.T
         outer = jr.normal(outer_key, (size, width)) * (self.scale / width**0.5)
         hidden = jax.nn.relu(jnp.einsum("bmd,bwd->bmw", xs, inner))
         return jnp.einsum("bmw,bw->bm", hidden, outer)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array, is_concrete, is_traced
+from .._psd import psd_root
 from ._base import TaskDistribution, is_plain
 from ._linear import Linear
 from ._low_rank import LowRank
@@ -35,7 +36,7 @@ def weight_law(tasks: TaskDistribution) -> WeightLaw | None:
     traced arrays only `LowRank` without a floor.
     """
     if is_plain(tasks, Linear) and not is_traced(tasks.mean, tasks.cov):
-        return _law([1.0], [tasks.mean], [thin_root(tasks.cov)])
+        return _law([1.0], [tasks.mean], [psd_root(tasks.cov)])
     if is_plain(tasks, LowRank) and is_concrete(tasks.weights):
         return weight_law(tasks.as_mixture())
     if is_plain(tasks, LowRank) and is_concrete(tasks.floor) and not tasks.floor:
@@ -50,17 +51,6 @@ def weight_law(tasks: TaskDistribution) -> WeightLaw | None:
         if inner is not None:
             return WeightLaw(inner.weights, inner.means @ u.T, u @ inner.factors)
     return None
-
-
-def thin_root(cov: Any) -> Float[np.ndarray, "d r"]:
-    """F with F Fᵀ = cov and as many columns as its rank; diagonal where cov is."""
-    cov = np.asarray(cov, dtype=np.float64)
-    values = np.diagonal(cov)
-    if not np.any(cov - np.diag(values)):
-        return np.diag(np.sqrt(np.clip(values, 0.0, None)))[:, values > 0]
-    values, vectors = np.linalg.eigh(cov)
-    keep = values > 1e-12 * values[-1]
-    return vectors[:, keep] * np.sqrt(values[keep])
 
 
 def _law(weights: Any, means: Any, factors: list) -> WeightLaw:

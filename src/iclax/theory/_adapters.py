@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array, namespace
+from .._psd import Roots, psd_roots
 from ..prompts import PromptDistribution
 from ..tasks import principal_angles
 from ._inputs import as_preconditioner
-from ._one_layer import optimal_preconditioner, optimal_risk, prompt_moments
+from ._one_layer import optimal_risk, prompt_moments
 
 
 def adapter_rank(
@@ -47,30 +48,22 @@ def adapter_update(
 ) -> Float[Array, "d d"]:
     """The ΔΓ of rank at most q = `rank` with the risk R_q of `adapter_risks`."""
     left, right, whitened = _whitened(gamma, prompts)
-    xp = namespace(whitened)
-    u, s, vh = xp.linalg.svd(whitened)
+    u, s, vh = namespace(whitened).linalg.svd(whitened, full_matrices=False)
     best = (u[:, :rank] * s[None, :rank]) @ vh[:rank]
-    inverse = lambda root: xp.linalg.pinv(root, rtol=1e-7, hermitian=True)
-    return inverse(left) @ best @ inverse(right)
+    return left.whitener.T @ best @ right.whitener
 
 
 def _shortfall(
     gamma: Float[Array, "d d"] | Any, prompts: PromptDistribution
-) -> Float[Array, " d"]:
+) -> Float[Array, " r"]:
     _, _, whitened = _whitened(gamma, prompts)
     return namespace(whitened).linalg.svd(whitened, compute_uv=False)
 
 
 def _whitened(
     gamma: Float[Array, "d d"] | Any, prompts: PromptDistribution
-) -> tuple[Array, Array, Array]:
+) -> tuple[Roots, Roots, Array]:
     m = prompt_moments(prompts)
-    left, right = _root(m.query), _root(m.gradient)
-    gap = optimal_preconditioner(prompts) - as_preconditioner(gamma, prompts.dim)
-    return left, right, left @ gap @ right
-
-
-def _root(matrix: Float[Array, "d d"]) -> Float[Array, "d d"]:
-    xp = namespace(matrix)
-    values, vectors = xp.linalg.eigh(matrix)
-    return (vectors * xp.sqrt(xp.clip(values, 0.0, None))[None, :]) @ vectors.T
+    left, right = psd_roots(m.query), psd_roots(m.gradient)
+    gap = m.optimum() - as_preconditioner(gamma, prompts.dim)
+    return left, right, left.root.T @ gap @ right.root

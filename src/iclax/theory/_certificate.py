@@ -16,9 +16,10 @@ from ._full_attention import (
 )
 from ._full_attention_heads import heads_gradient, lift
 from ._full_attention_moments import AttentionMoments, attention_moments
-from ._full_attention_optimum import descend, norm
+from ._full_attention_optimum import descend, norm, unit_readout
 from ._full_attention_weights import Attention, as_attention, gd_attention
 from ._inputs import as_preconditioner
+from ._units import Units
 
 _DENSE = 1200  # weights up to which the Hessian is built whole
 
@@ -78,7 +79,8 @@ def certify(
     `claim` is Γ (d, d) for the GD form, or a pair (a, Q), in the 1/n convention. The
     search runs BFGS over the read-out a from `starts` random directions, with the best
     Q for each a, on exact values and gradients. `tolerance` is relative: to the power
-    for risks, to the size of the terms that cancel for gradients and curvature.
+    for risks, to the size of the terms that cancel for gradients; `proven` and
+    `stationary` are decided in units in which coordinates and label have size 1.
 
     Raises `AssumptionError` where the task distribution has no closed form.
     """
@@ -87,10 +89,11 @@ def certify(
     curvature = _smallest_eigenvalue(weights, m, include_query)
     heads = np.sqrt(np.sum(heads_gradient(lift(weights), m, include_query) ** 2))
     risk = risk_from_attention_moments(weights, m, include_query)
-    best, best_risk = _search(m, include_query, starts, seed)
-    pull = 2 * norm((m.target(weights.readout[0]),))
-    push = 2 * norm((m.target_adjoint(weights.key_query[0]),))
-    features = 2 * norm(m.target(unit) for unit in np.eye(len(m.mean)))
+    units = Units.of(m)
+    own, scaled = units.moments(m), units.weights_in(weights)
+    best, best_risk = _search(own, include_query, starts, seed)
+    best_risk = units.label**2 * best_risk
+    beaten = best_risk < risk - tolerance * m.power
     return Certificate(
         risk,
         norm(slope),
@@ -98,10 +101,29 @@ def certify(
         heads,
         best_risk,
         starts,
-        best if best_risk < risk - tolerance * m.power else None,
-        bool(heads <= tolerance * features),
-        bool(norm(slope) <= tolerance * (pull + push)),
+        unit_readout(units.weights_out(best)) if beaten else None,
+        _no_heads_do_better(scaled, own, include_query, tolerance),
+        _is_stationary(scaled, own, include_query, tolerance),
     )
+
+
+def _no_heads_do_better(
+    weights: Attention, m: AttentionMoments, include_query: bool, tolerance: float
+) -> bool:
+    """Whether the gradient over any number of heads is 0, in units of size 1."""
+    slope = heads_gradient(lift(weights), m, include_query)
+    features = 2 * norm(m.target(unit) for unit in np.eye(len(m.mean)))
+    return bool(norm((slope,)) <= tolerance * features)
+
+
+def _is_stationary(
+    weights: Attention, m: AttentionMoments, include_query: bool, tolerance: float
+) -> bool:
+    """Whether the gradient in (a, Q) is 0 against the terms that cancel in it."""
+    slope = gradient_from_attention_moments(weights, m, include_query)
+    pull = 2 * norm((m.target(weights.readout[0]),))
+    push = 2 * norm((m.target_adjoint(weights.key_query[0]),))
+    return bool(norm(slope) <= tolerance * (pull + push))
 
 
 def _one_head(claim: Any, dim: int) -> Attention:

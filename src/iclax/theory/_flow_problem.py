@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .._arrays import Array, namespace
 from .._errors import AssumptionError, SettingError
+from .._psd import zero_share
 from ..prompts import PromptDistribution
 from ..tasks import LowRank, Mixture, TaskDistribution
 from ._one_layer import PromptMoments, prompt_moments
+
+_NO_DROP = 1e-18  # drops below this share of the largest are round-off
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +20,8 @@ class SeparableRisk:
     r"""$R = \sum_{ij} h_{ij} G_{ij}^2 - 2 \sum_{ij} k_{ij} G_{ij} + P$.
 
     G = `left`ᵀ Γ `right` with orthogonal `left` and `right` that diagonalize Λ_q and B;
-    `decay` is $h_{ij} = \lambda_i \beta_j$ and `drive` is k = `left`ᵀ Cᵀ `right`.
+    `decay` is $h_{ij} = \lambda_i \beta_j$, `drive` is k = `left`ᵀ Cᵀ `right`, and
+    `least` is the least risk of any Γ.
     Gradient flow is the same in these coordinates. Where Λ_q, B and C commute, left =
     right and k is diagonal.
     """
@@ -27,6 +31,7 @@ class SeparableRisk:
     power: Float[Array, ""]
     left: Float[Array, "d d"]
     right: Float[Array, "d d"]
+    least: Float[Array, ""]
 
     def risk(self, g: Float[Array, "d d"]) -> Float[Array, ""]:
         xp = namespace(g)
@@ -38,7 +43,7 @@ class SeparableRisk:
 
     def optimum(self) -> Float[Array, "d d"]:
         """The minimizer of least norm, in these coordinates."""
-        used = self.decay > 1e-14 * np.max(self.decay)
+        used = self.decay > 0
         return np.where(used, self.drive / np.where(used, self.decay, 1.0), 0.0)
 
     def whitened_optimum(self) -> tuple[Array, Array, Array]:
@@ -50,7 +55,14 @@ class SeparableRisk:
     def minimum(self, rank: int) -> float:
         """The least risk of any Γ of rank at most `rank`."""
         strengths = self.whitened_optimum()[1]
-        return float(self.power - np.sum(strengths[:rank] ** 2))
+        return float(self.least + np.sum(strengths[rank:] ** 2))
+
+    @property
+    def covered(self) -> Bool[Array, " d"]:
+        """Of a diagonal problem, along which directions the risk can drop."""
+        drives, decays = np.diag(self.drive), np.diag(self.decay)
+        drops = drives**2 / np.where(decays > 0, decays, np.inf)
+        return (drives > 0) & (drops > _NO_DROP * np.max(drops, initial=0.0))
 
     @property
     def is_diagonal(self) -> bool:
@@ -68,13 +80,22 @@ def separable_risk(moments: PromptMoments) -> SeparableRisk:
     left, right = joint or (np.linalg.eigh(query)[1], np.linalg.eigh(gradient)[1])
     turn = lambda matrix, a, b: a.T @ matrix @ b
     decay = np.outer(
-        np.clip(np.diag(turn(query, left, left)), 0, None),
-        np.clip(np.diag(turn(gradient, right, right)), 0, None),
+        _eigenvalues(query, turn(query, left, left)),
+        _eigenvalues(gradient, turn(gradient, right, right)),
     )
     drive = turn(cross.T, left, right)
     if joint:
         drive = np.diag(np.diag(drive))
-    return SeparableRisk(decay, drive, np.float64(moments.power), left, right)
+    power, least = np.float64(moments.power), np.float64(moments.least_risk())
+    return SeparableRisk(decay, drive, power, left, right, least)
+
+
+def _eigenvalues(matrix: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    """The diagonal of `turned`, where round-off of 0 is 0; as it is if `matrix` is."""
+    values = np.clip(np.diag(turned), 0, None)
+    if not np.any(matrix - np.diag(np.diag(matrix))):
+        return values
+    return np.where(values > zero_share(matrix) * values.max(), values, 0.0)
 
 
 def _common_eigenvectors(*matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -128,7 +149,4 @@ def objective_moments(
     parts = [
         prompt_moments(prompts.replace(tasks=t)) for t in components_of(prompts.tasks)
     ]
-    total = lambda name: sum(getattr(part, name) for part in parts)
-    return PromptMoments(
-        parts[0].query, total("cross"), total("gradient"), total("power")
-    )
+    return sum(parts[1:], parts[0])

@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
+from .._psd import psd_solve
 from ..prompts import PromptDistribution
 from ._full_attention import risk_from_attention_moments
 from ._full_attention_moments import AttentionMoments, attention_moments
 from ._full_attention_weights import Attention, effective_preconditioner
-from ._linear_algebra import conjugate_gradient, psd_solve
+from ._linear_algebra import conjugate_gradient
+from ._units import Units
 
 
 class HeadsOptimum(NamedTuple):
@@ -41,6 +43,17 @@ def multi_head_optimum(
     Raises `AssumptionError` where the task distribution has no closed form.
     """
     m = attention_moments(prompts)
+    units = Units.of(m)
+    found, risk = _least_squares(units.moments(m), include_query)
+    weights = units.weights_out(found)
+    gamma = effective_preconditioner(*weights)
+    return HeadsOptimum(weights, units.label**2 * risk, gamma)
+
+
+def _least_squares(
+    m: AttentionMoments, include_query: bool
+) -> tuple[Attention, Float[Array, ""]]:
+    """The best d + 1 heads and their risk."""
     rows, columns = np.triu_indices(m.tokens.mean.shape[0] + 1)
     system = _gram_system(m, rows, columns)
 
@@ -57,8 +70,7 @@ def multi_head_optimum(
             lambda b: (heads_gradient(b, m, True) - zero) / 2, -zero / 2, solve, start
         )
     weights = Attention(np.eye(start.shape[1]), start.transpose(1, 2, 0).copy())
-    risk = risk_from_attention_moments(weights, m, include_query)
-    return HeadsOptimum(weights, risk, effective_preconditioner(*weights))
+    return weights, risk_from_attention_moments(weights, m, include_query)
 
 
 def lift(weights: Attention) -> Float[Array, "d e e"]:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
+from .._psd import psd_solve
 from ..prompts import PromptDistribution
 from ._full_attention import (
     gradient_from_attention_moments,
@@ -15,7 +16,8 @@ from ._full_attention import (
 from ._full_attention_moments import AttentionMoments, attention_moments
 from ._full_attention_query import query_token_system
 from ._full_attention_weights import Attention, effective_preconditioner
-from ._linear_algebra import conjugate_gradient, psd_solve
+from ._linear_algebra import conjugate_gradient
+from ._units import Units
 
 _RESTARTS = 10
 
@@ -48,12 +50,15 @@ def optimal_attention(
     The risk is quadratic in Q, so the best Q(a) is one linear solve, and what is left
     is a smooth function of the direction of a in R^{d+1}, minimized by BFGS from the
     GD form a = (0; 1) and `starts` random directions: exact values and gradients, but
-    the search over a is local (`certify` adds a proof where there is one). NumPy only.
-    The result is scaled to |a| = 1 with a_y ≥ 0; O(d³) for each step.
+    the search over a is local (`certify` adds a proof where there is one), in units in
+    which every coordinate and the label have size 1. NumPy only. The result is scaled
+    to |a| = 1 with a_y ≥ 0; O(d³) for each step.
 
     Raises `AssumptionError` where the task distribution has no closed form.
     """
-    m = attention_moments(prompts)
+    plain = attention_moments(prompts)
+    units = Units.of(plain)
+    m = units.moments(plain)
     size = m.tokens.mean.shape[0] + 1
     rng = np.random.default_rng(seed)
     directions = [np.eye(size)[-1], *rng.standard_normal((starts, size))]
@@ -61,7 +66,8 @@ def optimal_attention(
     risks = np.array([risk_from_attention_moments(w, m, include_query) for w in found])
     # Ties within round-off go to the GD form, which comes first.
     best = int(np.argmax(risks <= risks.min() + 1e-12 * m.power))
-    return _optimum(found[best], risks, best, m, include_query)
+    weights = unit_readout(units.weights_out(found[best]))
+    return _optimum(weights, units.label**2 * risks, best, plain, include_query)
 
 
 def descend(
@@ -112,6 +118,12 @@ def best_key_query(
 
         q = conjugate_gradient(apply, right, solve, q)
     return Attention(a[None], q[None]), m.power - np.sum(q * right)
+
+
+def unit_readout(weights: Attention) -> Attention:
+    """The same head with |a| = 1."""
+    length = np.linalg.norm(weights.readout)
+    return Attention(weights.readout / length, weights.key_query * length)
 
 
 def _optimum(

@@ -1,57 +1,8 @@
-"""Solves with positive semi-definite matrices, singular ones included."""
+"""Linear systems that are given as functions."""
 
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
-
-from .._arrays import Array, is_concrete, namespace
-
-_SINGULAR = 1e-12  # eigenvalues below this times the largest count as zero
-# Up to here NumPy solves in one thread; SciPy's `cho_solve` wakes all, which stalls for
-# many milliseconds wherever other processes want the cores too.
-_SMALL = 64
-
-
-def psd_solve(matrix: Float[Array, "d d"], right: Float[Array, "d m"]) -> Array:
-    """`matrix`⁺ `right` for a PSD `matrix`: Cholesky, or pseudo-inverse if singular.
-
-    JAX arrays take the pseudo-inverse, whose derivative holds in both cases.
-    """
-    if not (is_concrete(matrix) and is_concrete(right)):
-        return _pinv(matrix) @ right
-    factor = _cholesky(matrix)
-    if factor is None:
-        return _pinv(matrix) @ right
-    if len(matrix) <= _SMALL:
-        return np.linalg.solve(matrix, right)
-    from scipy.linalg import cho_solve
-
-    return cho_solve((factor, True), right, check_finite=False)
-
-
-def _cholesky(matrix: np.ndarray) -> np.ndarray | None:
-    """The lower factor, or None where the matrix is singular to round-off."""
-    try:
-        factor = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return None
-    pivots = np.diag(factor) ** 2
-    return factor if pivots.min() > zero_share(matrix) * pivots.max() else None
-
-
-def _pinv(matrix: Float[Array, "d d"]) -> Float[Array, "d d"]:
-    xp = namespace(matrix)
-    return xp.linalg.pinv(matrix, rtol=zero_share(matrix), hermitian=True)
-
-
-def zero_share(matrix: Float[Array, "*b d d"], least: float = _SINGULAR) -> float:
-    """The share of the largest eigenvalue up to which others count as 0: `least`, or
-    10 d times the spacing of the matrix's own numbers, where they are coarser.
-    """
-    xp = namespace(matrix)
-    spacing = xp.finfo(xp.result_type(matrix, 1.0)).eps
-    return max(least, 10 * matrix.shape[-1] * float(spacing))
 
 
 def conjugate_gradient(

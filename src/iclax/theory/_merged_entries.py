@@ -61,7 +61,7 @@ def _moving(drive: Array, flat: Array) -> Array:
 def _groups(decay: Float[Array, " p"]) -> list[Array]:
     """Indices of the entries of equal decay rate, if that is few groups."""
     order = np.argsort(decay, kind="stable")
-    jumps = np.diff(decay[order]) > _EQUAL * max(float(np.max(decay)), 1e-300)
+    jumps = np.diff(decay[order]) > _EQUAL * decay[order][1:]
     groups = np.split(order, np.flatnonzero(jumps) + 1)
     return groups if 2 * len(groups) < len(decay) else []
 

@@ -176,9 +176,7 @@ class _Cell:
             w = study.second_moment(count, shared, self.normalization)
             m = prompt_moments(study.law(w))
             k = count if self.objective == "sum" else 1
-            found.append(
-                PromptMoments(m.query, k * m.cross, k * m.gradient, k * m.power)
-            )
+            found.append(m.scaled(k))
         return found
 
 
@@ -270,16 +268,10 @@ def _step_times(
         curves = jax.tree.map(np.asarray, jax.jit(jax.vmap(train))(*stacked))
     steps, levels, entries = np.arange(study.steps), _half_levels(study), []
     for i, moments in enumerate(laws):
-        power = float(moments.power)
-        least = power - float(np.sum(_best(moments) * moments.cross.T))
-        halves = {"training": (power + least) / 2, **levels}
+        half = float(moments.power + moments.least_risk()) / 2
+        halves = {"training": half, **levels}
         entries.append({n: _first_time(steps, curves[n][i], halves[n]) for n in curves})
     return entries
-
-
-def _best(m: PromptMoments) -> Float[Array, "d d"]:
-    left = np.linalg.pinv(m.query, rtol=1e-10, hermitian=True)
-    return left @ m.cross.T @ np.linalg.pinv(m.gradient, rtol=1e-10, hermitian=True)
 
 
 def _first_time(times: Array, losses: Array, level: float) -> float:

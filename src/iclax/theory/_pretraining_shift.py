@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_covariance, namespace
+from .._arrays import Array, namespace
+from .._psd import as_covariance
 from ._pretraining import PretrainingLoads
 
 

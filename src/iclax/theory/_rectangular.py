@@ -4,8 +4,9 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_array, as_covariance, namespace
+from .._arrays import Array, as_array, namespace
 from .._errors import SettingError
+from .._psd import as_covariance
 
 
 def rectangular_risk(

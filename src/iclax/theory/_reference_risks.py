@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .._arrays import Array, is_concrete, namespace, square_root
+from .._arrays import Array, is_concrete, namespace
 from .._errors import AssumptionError, SettingError
+from .._psd import psd_roots, zero_share
 from ..covariates import Gaussian
 from ..prompts import PromptDistribution
 from ..tasks import weight_law
@@ -88,16 +89,16 @@ def bayes_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     Raises `AssumptionError` elsewhere: for mixtures, other spectra, a query law of its
     own, or tasks that are not linear.
     """
-    root = square_root(np.asarray(_gaussian(prompts).cov))
-    law = weight_law(prompts.tasks)
+    cov, law = np.asarray(_gaussian(prompts).cov), weight_law(prompts.tasks)
     if law is None or len(law.weights) != 1 or prompts.query_covariates is not None:
         raise AssumptionError(
             "the exact Bayes risk",
             "linear tasks with one Gaussian law, and the query like the covariates",
             "simulate the risk of predictors.bayes_predictor",
         )
-    values = np.linalg.eigvalsh(root @ law.factors[0] @ law.factors[0].T @ root)
-    values = values[values > 1e-12 * max(values[-1], 1e-300)]
+    spread = law.factors[0].T @ cov @ law.factors[0]  # the spectrum of Λ^½ C Λ^½
+    values = np.linalg.eigvalsh(spread) if spread.size else np.zeros(1)
+    values = values[values > zero_share(spread) * values[-1]]
     if not len(values):
         return np.float64(0.0)
     if np.ptp(values) > _FLAT * values[-1]:
@@ -151,7 +152,7 @@ def descent_risks(
     """
     gamma = np.eye(prompts.dim) if gamma is None else gamma
     cov = _gaussian(prompts).cov
-    if is_concrete(gamma @ cov) and _is_flat(gamma @ cov):
+    if is_concrete(gamma @ cov) and _is_flat(gamma @ cov, np.diagonal(cov) ** 0.5):
         rate = (gamma @ cov)[0, 0]
         return lambda steps: _descent_on_the_spectrum(steps, prompts, cov, rate)
     if num_steps > MOST_PAIRED_STEPS:
@@ -167,11 +168,10 @@ def _descent_on_the_spectrum(
     steps: Sequence[Any], prompts: PromptDistribution, cov: np.ndarray, rate: float
 ) -> Float[Array, ""]:
     """In whitened coordinates ΓΛ = `rate` · I: all happens along eigenvectors of S."""
-    root = square_root(cov)
-    inverse = np.linalg.inv(root)
-    query = inverse @ query_law(prompts).second_moment @ inverse
+    root, whitener = psd_roots(cov)
+    query = whitener @ query_law(prompts).second_moment @ whitener.T
     query_size, power = _mean_sizes(
-        query, root @ facts(prompts.tasks).weight_moment() @ root
+        query, root.T @ facts(prompts.tasks).weight_moment() @ root
     )
     n, noise = prompts.context_length, prompts.noise_std**2
 
@@ -244,14 +244,17 @@ def _gaussian(prompts: PromptDistribution) -> Gaussian:
     )
 
 
-def _is_flat(matrix: Array) -> bool:
-    """Whether a matrix is known to be a multiple of the identity."""
+def _is_flat(matrix: Array, units: Array | None = None) -> bool:
+    """Whether a matrix is known to be a multiple of the identity.
+
+    Entry (i, j) has the unit of j over that of i, where `units` are given.
+    """
     if not is_concrete(matrix):
         return False
-    scale = abs(matrix[0, 0])
-    return bool(
-        np.all(np.abs(matrix - matrix[0, 0] * np.eye(len(matrix))) <= _FLAT * scale)
-    )
+    if units is not None and np.all(units > 0):
+        matrix = units[:, None] * matrix / units[None, :]
+    gap = np.abs(matrix - matrix[0, 0] * np.eye(len(matrix)))
+    return bool(np.all(gap <= _FLAT * abs(matrix[0, 0])))
 
 
 def _mean_sizes(query: Array, w: Array) -> tuple[Any, Any]:

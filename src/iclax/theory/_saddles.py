@@ -65,7 +65,8 @@ def saddles(
         )
     drives, decays = np.diag(problem.drive), np.diag(problem.decay)
     order = np.argsort(-drives, kind="stable")
-    order = order[drives[order] > 1e-12 * np.max(np.abs(drives), initial=0.0)]
+    order = order[problem.covered[order]]
     drops = drives[order] ** 2 / decays[order]
-    losses = problem.power - np.concatenate([[0.0], np.cumsum(drops)])
+    left = np.concatenate([[0.0], np.cumsum(drops[::-1])])[::-1]
+    losses = problem.least + left
     return Saddles(problem.left[:, order], drives[order], decays[order], losses)

@@ -7,13 +7,11 @@ from jaxtyping import Float
 
 from .._arrays import Array, as_array, namespace
 from .._errors import AssumptionError
+from .._psd import psd_inverse, psd_roots, zero_share
 from ..prompts import PromptDistribution
 from ..tasks import LowRank
-from ._linear_algebra import zero_share
 from ._one_layer import optimal_preconditioner, prompt_moments
 from ._task_risk import task_risk
-
-_RANGE = 1e-10  # eigenvalues below this share of the largest count as 0, at least
 
 
 def angle_risks(
@@ -38,7 +36,7 @@ def angle_risks(
     gram = _forms(first, second, xp.eye(prompts.dim), cos, sin)
     values = _forms(first, second, risk.matrix, cos, sin)
     # tr(D V (VᵀV)⁻¹ Vᵀ), with r × r matrices only: one angle costs O(r³).
-    return risk.offset + xp.sum(_pinv(gram) * values, axis=(1, 2))
+    return risk.offset + xp.sum(_small_inverses(gram) * values, axis=(1, 2))
 
 
 def context_length_risks(
@@ -76,7 +74,7 @@ def off_span_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     """
     w = _low_rank(prompts, "the risk outside the span").weight_second_moment
     xp = namespace(w)
-    inside = w @ _pinv(w)
+    inside = w @ psd_inverse(w)
     outside = xp.eye(prompts.dim) - inside
     room = xp.trace(outside)
     if not isinstance(room, np.generic) or room > 0.5:
@@ -179,29 +177,36 @@ def _test_bases(prompts: PromptDistribution) -> tuple[Array, Array]:
     return bases[0], orthogonal_basis(bases[0])
 
 
-def _pinv(matrix: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
-    share = zero_share(matrix, _RANGE)
-    return namespace(matrix).linalg.pinv(matrix, rtol=share, hermitian=True)
+def _small_inverses(matrices: Float[Array, "m r r"]) -> Float[Array, "m r r"]:
+    """Of V(θ)ᵀV(θ) at every angle, singular where the bases overlap."""
+    share = zero_share(matrices)
+    return namespace(matrices).linalg.pinv(matrices, rtol=share, hermitian=True)
 
 
 def _optimal_risks(
     prompts: PromptDistribution, lengths: Float[Array, " m"]
 ) -> Float[Array, " m"]:
-    """P − tr(Λ_q⁺ Cᵀ B_n⁺ C) at every n, from one joint diagonalization.
+    r"""The least risk at every n, from one joint diagonalization.
 
-    B_n = (1 − 1/n) U + (1/n) V. In the basis where V is I on its range, U is diagonal.
+    B_n = U + M_1/n. In the basis where B_1 is I, U is diagonal with entries g and M_1
+    with entries h, so that $P - \sum p/(g + h/n)$ or, where what is left for n → ∞ is
+    known, $r + \sum (p/g) h/(n g + h)$, in which nothing cancels.
     """
-    one = prompt_moments(prompts.replace(context_length=1))
-    two = prompt_moments(prompts.replace(context_length=2))
-    energy, signal = one.gradient, 2 * two.gradient - one.gradient
-    xp = namespace(energy, signal)
-    values, vectors = xp.linalg.eigh(energy)
-    keep = values > zero_share(energy, _RANGE) * values[-1]
-    scale = xp.where(keep, 1 / xp.sqrt(xp.where(keep, values, 1.0)), 0.0)
-    whitener = vectors * scale[None, :]
-    gains, rotation = xp.linalg.eigh(whitener.T @ signal @ whitener)
-    basis = whitener @ rotation
-    right = basis.T @ one.cross
-    power = xp.sum((right @ _pinv(one.query)) * right, axis=1)
-    spectra = gains[None] + (1 - gains)[None] / lengths[:, None]
-    return one.power - xp.sum(power[None] / spectra, axis=1)
+    m = prompt_moments(prompts.replace(context_length=1))
+    signal, scatter = m.signal, m.scatter
+    xp = namespace(m.gradient, signal)
+    whitener = psd_roots(m.gradient).whitener
+    rotation = xp.linalg.eigh(whitener @ signal @ whitener.T)[1]
+    basis = whitener.T @ rotation
+    g, h = (xp.sum(basis * (part @ basis), axis=0) for part in (signal, scatter))
+    right = basis.T @ m.cross
+    power = xp.sum((right @ psd_inverse(m.query)) * right, axis=1)
+    lengths = lengths[:, None]
+    if m.residual is None:
+        held = g[None] + h[None] / lengths
+        gained = xp.where(held > 0, power[None] / xp.where(held > 0, held, 1.0), 0.0)
+        return m.power - xp.sum(gained, axis=1)
+    seen = g > zero_share(signal)
+    share = xp.where(seen, power / xp.where(seen, g, 1.0), 0.0)
+    lost = share[None] * h[None] / (lengths * g[None] + xp.where(seen, h, 1.0)[None])
+    return m.residual + xp.sum(lost, axis=1)

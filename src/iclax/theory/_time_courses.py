@@ -115,7 +115,7 @@ def _head_clock(v: Array, drive: Any, decay: Any) -> Array:
 
 def _flat(problem: SeparableRisk, what: str) -> tuple[Array, Array, int]:
     drives, decays = np.diag(problem.drive), np.diag(problem.decay)
-    covered = drives > 1e-12 * np.max(np.abs(drives), initial=0.0)
+    covered = problem.covered
     for values, name in ((drives[covered], "drives"), (decays[covered], "decays")):
         flat = problem.is_diagonal and len(values) > 0
         if not flat or np.ptp(values) > 1e-9 * np.max(values):

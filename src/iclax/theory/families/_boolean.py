@@ -30,7 +30,7 @@ class _BooleanFacts(Facts):
     def closed_moments(self, covariates: Covariates) -> Moments:
         self.check_cube(covariates, "exact theory")
         eye = np.eye(self.tasks.dim)
-        return Moments(self.signal * eye, eye, np.float64(1.0))
+        return Moments(self.signal * eye, eye, np.float64(1.0), (1 - self.signal) * eye)
 
     def check_cube(self, covariates: Covariates, what: str) -> None:
         """Refuse covariates that are not uniform on {±1}^d."""

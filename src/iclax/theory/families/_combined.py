@@ -9,9 +9,9 @@ from jaxtyping import Float
 
 from ..._arrays import Array, is_concrete, is_isotropic, same_rows
 from ..._errors import AssumptionError
+from ..._psd import psd_solve
 from ...covariates import Covariates, Gaussian
 from ...tasks import Linear, LinearTasks, Mixture, Projected, WeightLaw, weight_law
-from .._linear_algebra import psd_solve
 from ._facts import Facts, facts, register_facts
 from ._linear import both
 from ._moments import Moments

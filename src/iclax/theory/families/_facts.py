@@ -213,7 +213,8 @@ def registered_families() -> tuple[type, ...]:
 def check_covariates(covariates: Covariates, name: str = "covariates") -> None:
     """Refuse a subclass that draws otherwise and inherits its parent's moments."""
     known = ("second_moment", "fourth_moment", "sixth_moment", "symmetric")
-    inherited = stale(covariates, ("sample",), (*known, "rotation_invariant"))
+    known = (*known, "fourth_scatter", "rotation_invariant")
+    inherited = stale(covariates, ("sample",), known)
     if inherited is not None:
         kind = type(covariates).__name__
         raise AssumptionError(

@@ -37,9 +37,9 @@ class LinearFacts(Facts):
         """U = ΛWΛ, V = E[x xᵀ W x xᵀ] and P = tr WΛ."""
         second, w = covariates.second_moment, self.tasks.weight_second_moment
         xp = namespace(second, w)
-        return Moments(
-            second @ w @ second, covariates.fourth_moment(w), xp.sum(w * second)
-        )
+        scatter = covariates.fourth_scatter(w)
+        signal = second @ w @ second
+        return Moments(signal, signal + scatter, xp.sum(w * second), scatter, 0.0)
 
     def cross(self, covariates: Covariates, query: Covariates) -> Float[Array, "d d"]:
         return (

@@ -50,10 +50,14 @@ class _NeuronFacts(Facts):
         c, second = self.tasks.cov, covariates.second_moment
         xp = namespace(c, second)
         odd, even = self.odd, self.scale**2 * (1 + self.slope**2) / 2
+        flat = self.scale**2 * (1 - self.slope) ** 2 / 4  # the share of |w·x|
+        product, power = second @ c @ second, xp.sum(c * second)
         return Moments(
-            odd * second @ c @ second,
+            odd * product,
             even * covariates.fourth_moment(c),
-            even * xp.sum(c * second),
+            even * power,
+            even * covariates.fourth_scatter(c) + flat * product,
+            flat * power,
         )
 
     def closed_cross(

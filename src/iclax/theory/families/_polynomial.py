@@ -115,10 +115,11 @@ def _monomial_moments(degree: int, cov: Float[Array, "d d"]) -> Moments:
     xp = namespace(cov)
     power, energy = quadratic_form_moments(xp.eye(cov.shape[0]), cov, degree)
     if degree % 2 == 0:
-        return Moments(0 * cov, energy, power)
+        return Moments(0 * cov, energy, power, energy, power)
     double_factorial = prod(range(degree, 0, -2))
     _, inner = quadratic_form_moments(cov, cov, (degree - 1) // 2)
-    return Moments(double_factorial * cov @ inner, energy, power)
+    signal = double_factorial * cov @ inner
+    return Moments(signal, energy, power, None, 0.0 if degree == 1 else None)
 
 
 def _odd_factorial(half: int) -> int:
