@@ -1,21 +1,18 @@
 """Plateau times against curves whose times are known, and against other definitions."""
 
-import json
-import struct
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from iclax._errors import SettingError
-from iclax.cli import main
 from iclax.evaluation import (
+    NormalizerWarning,
     bootstrap,
     bootstrap_ratio,
     change_point,
     first_below,
     half_drop,
-    load_curves,
     plateau_times,
     segments,
 )
@@ -127,16 +124,13 @@ def test_a_run_shorter_than_the_window_has_no_times():
     assert np.isnan(times.escape[0]) and np.isnan(times.half_drop[0])
 
 
-def test_a_descent_without_a_plateau_starts_at_the_first_step():
-    steps = np.arange(5, 1005)
-    assert change_point(steps, np.exp(-steps / 200)) == 5.0
-
-
 def test_half_drop_interpolates():
-    steps = np.array([0.0, 1.0, 3.0, 10.0])
-    assert half_drop(steps, np.array([1.0, 0.8, 0.2, 0.0])) == pytest.approx(2.0)
-    assert np.isnan(half_drop(steps, np.ones(4)))
-    assert np.isnan(half_drop(steps, np.array([1.0, 1.2, 1.5, 2.0])))
+    steps = np.array([0.0, 1.0, 3.0, 10.0, 11.0, 12.0])
+    falling = np.array([1.0, 0.8, 0.2, 0.0, 0.0, 0.0])
+    assert half_drop(steps, falling) == pytest.approx(2.0)
+    assert np.isnan(half_drop(steps, np.ones(6)))
+    assert np.isnan(half_drop(steps, 2 - falling))
+    assert np.isnan(half_drop(steps[:5], falling[:5]))  # too few to know the noise
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
@@ -227,184 +221,66 @@ def test_a_level_is_between_0_and_1(level):
 def test_runs_that_never_escape_make_a_lower_bound():
     curves = np.stack([logistic(400), logistic(500), np.ones(1000)])
     found = plateau_times(STEPS, curves).interval("escape")
-    assert found.censored == 1 and str(found).startswith("≥")
     escapes = first_below(STEPS, curves[:2], 0.8)
+    assert found.censored == 1 and str(found).startswith("≥")
     assert found.value == pytest.approx((escapes.sum() + 999) / 3)
+    assert escapes.min() <= found.low < found.value and found.high == np.inf
+    assert found.side(2000.0, "below", "above") == "not decided"
+    none = plateau_times(STEPS, np.ones((3, 1000)))
+    for name in ("escape", "completion", "half_drop", "change_point"):
+        found = none.interval(name)
+        assert (found.value, found.low, found.high) == (999, 999, np.inf)
+        assert found.count == found.censored == 3
+    with pytest.raises(SettingError, match="escape, completion, half_drop"):
+        none.interval("start")
 
 
-def write_events(path, points, tag="train/loss", tensor=False):
-    """Event records byte by byte, from the published formats."""
-
-    def varint(n):
-        out = b""
-        while n > 127:
-            out, n = out + bytes([n & 127 | 128]), n >> 7
-        return out + bytes([n])
-
-    def block(number, body):
-        return varint(number << 3 | 2) + varint(len(body)) + body
-
-    data = b""
-    for step, value in points:
-        if tensor:  # dtype DT_FLOAT, then tensor_content
-            inner = varint(8) + varint(1) + block(4, struct.pack("<f", value))
-            body = block(1, tag.encode()) + block(8, inner)
-        else:
-            body = (
-                block(1, tag.encode()) + varint(2 << 3 | 5) + struct.pack("<f", value)
-            )
-        event = varint(1 << 3 | 1) + struct.pack("<d", 1.5e9)
-        event += varint(2 << 3) + varint(step) + block(5, block(1, body))
-        data += struct.pack("<Q", len(event)) + b"\0" * 4 + event + b"\0" * 4
-    path.write_bytes(data)
-
-
-@pytest.mark.parametrize("tensor", [False, True])
-def test_event_files_are_read(tmp_path, tensor):
-    for run, center in enumerate((300, 400)):
-        path = tmp_path / f"run{run}" / "events.out.tfevents.1"
-        path.parent.mkdir()
-        write_events(
-            path,
-            list(zip(STEPS[::5], logistic(center)[::5], strict=True)),
-            tensor=tensor,
-        )
-    curves = load_curves(tmp_path)
-    assert curves.values.shape == (2, 200) and curves.steps[1] == 5
-    np.testing.assert_allclose(curves.values[1], logistic(400)[::5], rtol=1e-6)
-    whole = (tmp_path / "run0" / "events.out.tfevents.1").read_bytes()
-    cut = tmp_path / "cut.tfevents"
-    cut.write_bytes(whole[:-30])
-    assert load_curves(cut).values.shape == (1, 199)
-    with pytest.raises(SettingError, match="train/loss"):
-        load_curves(cut, "nothing")
-    cut.write_bytes(b"\x01" + b"\0" * 11 + b"\xff" * 40)
-    with pytest.raises(SettingError):
-        load_curves(cut)
-
-
-def test_event_files_of_another_writer(tmp_path):
-    writer_module = pytest.importorskip("tensorboardX")
-    with writer_module.SummaryWriter(str(tmp_path)) as writer:
-        for step in range(0, 1000, 10):
-            writer.add_scalar("accuracy", 0.5, step)
-            writer.add_scalar("loss", logistic(300)[step], step)
-    curves = load_curves(tmp_path)
-    np.testing.assert_allclose(curves.values[0], logistic(300)[::10], rtol=1e-6)
-
-
-def test_tables_are_read_wide_and_long(tmp_path):
-    wide, long = tmp_path / "wide.csv", tmp_path / "long.csv"
-    a, b = logistic(300), logistic(400)
-    wide.write_text(
-        "step,first,second\n"
-        + "\n".join(f"{t},{x},{y}" for t, x, y in zip(STEPS, a, b, strict=True))
-    )
-    long.write_text(
-        "seed,iteration,loss\n"
-        + "\n".join(f"{s},{t},{c[t]}" for t in STEPS for s, c in ((7, a), (9, b)))
-    )
-    first, second = load_curves(wide), load_curves(long)
-    np.testing.assert_allclose(first.values, second.values)
-    assert first.names == ("first", "second") and second.names == ("7", "9")
-    assert load_curves(wide, "second").values.shape == (1, 1000)
-    plain = tmp_path / "plain.csv"
-    plain.write_text("0,1.0\n1,0.5\n2,0.25\n")
-    assert load_curves(plain).values.tolist() == [[1.0, 0.5, 0.25]]
-
-
-def test_runs_keep_all_digits_of_their_seed(tmp_path):
-    path = tmp_path / "long.csv"
-    seeds = ("1000001", "1000002", "0.1234567")
-    path.write_text(
-        "seed,step,loss\n"
-        + "\n".join(f"{s},{t},{i}" for i, s in enumerate(seeds) for t in (0, 1))
-    )
-    curves = load_curves(path)
-    found = dict(zip(curves.names, curves.values[:, 0], strict=True))
-    assert found == {"1000001": 0.0, "1000002": 1.0, "0.1234567": 2.0}
-
-
-def test_a_table_that_is_not_utf8_is_refused(tmp_path):
-    path = tmp_path / "latin.csv"
-    path.write_bytes("step,Größe\n0,1\n1,2\n".encode("latin-1"))
-    with pytest.raises(SettingError, match="UTF-8"):
-        load_curves(path)
-    path.write_bytes("\ufeffloss,step\n3,0\n4,1\n".encode())
-    assert load_curves(path).names == ("loss",)
+def test_runs_without_a_plateau_have_no_end_of_it():
+    """They are no lower bound either: the mean is over the others."""
+    at_once, late, flat = np.exp(-STEPS / 200), logistic(500), np.ones(1000)
+    times = plateau_times(STEPS, np.stack([at_once, late, flat]))
+    assert times.dropped.tolist() == [True, True, False]
+    assert np.isnan(times.change_point).tolist() == [True, False, True]
+    found = times.interval("change_point")
+    assert (found.count, found.censored) == (2, 1)
+    assert found.value == pytest.approx((times.change_point[1] + 999) / 2)
+    alone = plateau_times(STEPS, at_once).interval("change_point")
+    assert alone.count == alone.censored == 0 and np.isnan(alone.value)
+    assert plateau_times(STEPS, at_once).interval("half_drop").censored == 0
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    "scale, said",
     [
-        ("step,loss,loss\n0,1,2\n1,1,2\n", "two columns named 'loss'"),
-        ("step,loss\n0,1\nnan,1\n2,1\n", "nan in column step"),
-        ("step,loss\n0,1\n1,1\ninf,1\n", "inf in column step"),
-        ("seed,step,loss\nnan,0,1\n1,0,1\n1,1,1\n", "nan in column seed"),
-        ("seed,step,loss\n1e17,0,1\n1,0,1\n1,1,1\n", "1e.17 in column seed"),
-        ("", "empty"),
-        ("step,loss\n0,1\n1,oops\n", "'oops' in line 3"),
-        ("step,loss\n0,1\n1\n", "1 cells in line 3"),
-        ("step,loss\n0,1\n", "1 rows"),
+        (20.0, "above 2 times the normalizer 1, at 20"),
+        (0.69, "below 0.8 of .*, at 0.69"),
     ],
 )
-def test_bad_tables_name_the_place(tmp_path, text, message):
-    path = tmp_path / "bad.csv"
-    path.write_text(text)
-    with pytest.raises(SettingError, match=message):
-        load_curves(path)
+def test_a_start_far_from_the_normalizer_is_told(scale, said):
+    curve = scale * logistic(500)
+    with pytest.warns(NormalizerWarning, match=said):
+        far = plateau_times(STEPS, curve)
+    assert far.start[0] == pytest.approx(scale, rel=1e-3)
+    with pytest.warns(NormalizerWarning, match="in 1 of 2 runs"):
+        plateau_times(STEPS, np.stack([curve, logistic(500)]))
+    near = plateau_times(STEPS, curve, normalizer=scale)  # a warning would be an error
+    assert near.start[0] == pytest.approx(1, rel=1e-3)
+    assert near.half_drop == pytest.approx(far.half_drop)
+    plateau_times(STEPS, np.exp(-STEPS / 100))  # starts at 1, and falls at once
+    plateau_times(STEPS, 1 + 10 * np.exp(-STEPS / 5))  # 1 is its plateau
+    low = plateau_times(STEPS, 0.69 * logistic(500), escape_below=0.5)
+    assert low.start[0] == pytest.approx(0.69, rel=1e-3)
 
 
-def test_the_command_prints_times(tmp_path, capsys):
-    path = tmp_path / "curve.csv"
-    rows = "\n".join(f"{t},{x},1.0" for t, x in zip(STEPS, logistic(300), strict=True))
-    path.write_text("step,a,b\n" + rows)
-    main(["plateau", str(path), "--json"])
-    found = json.loads(capsys.readouterr().out)
-    expected = first_below(STEPS, logistic(300)[None], 0.8)[0]
-    assert found["per_run"]["escape"] == [expected, None]
-    assert found["escape"]["censored"] == 1
-    main(["plateau", str(path), "--column", "a"])
-    assert f"{expected:.4g}" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        main(["plateau", str(tmp_path / "none.csv")])
-    assert stop.value.code == 2 and "no such file" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "header, names",
-    [
-        ("Wall time,Step,Value", ("Value",)),
-        ("step,epoch,loss,lr", ("loss",)),
-        ("step,time,a,b", ("a", "b")),
-    ],
-)
-def test_columns_that_are_no_losses_are_no_runs(tmp_path, header, names):
-    columns = header.count(",") + 1
-    rows = [",".join(str(i + j) for j in range(columns)) for i in range(4)]
-    (tmp_path / "a.csv").write_text("\n".join([header, *rows]) + "\n")
-    assert load_curves(tmp_path / "a.csv").names == names
-
-
-@pytest.mark.parametrize(
-    "text, said",
-    [
-        ("step,loss\n1,2\n1,3\n2,1\n", "step 1 twice"),
-        ("step,loss\n1,2\n2,nan\n", "nan in column loss"),
-        ("step,seed,loss\n1,0,2\n2,0,inf\n", "inf in column loss"),
-        ("step,lr\n1,2\n2,3\n", "no column of losses"),
-    ],
-)
-def test_tables_that_are_no_curves_are_refused(tmp_path, text, said):
-    (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(SettingError, match=said):
-        load_curves(tmp_path / "a.csv")
-
-
-def test_the_steps_are_no_curve(tmp_path):
-    (tmp_path / "a.csv").write_text("step,loss\n1,2\n2,1\n")
-    with pytest.raises(SettingError, match="one of loss"):
-        load_curves(tmp_path / "a.csv", "step")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["losses", "final", "accuracy"])
+def test_curves_that_are_not_finite_are_refused(name, value):
+    curves = {"losses": np.ones((2, 9))} | {name: np.ones((2, 9))}
+    curves[name][1, 4] = value
+    with pytest.raises(
+        SettingError, match=f"{name}: found {value} in record 4 of run 1"
+    ):
+        plateau_times(np.arange(9.0), **curves)
 
 
 @pytest.mark.parametrize(

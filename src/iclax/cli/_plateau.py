@@ -1,17 +1,24 @@
 """`iclax plateau`: how long a loss stayed on its plateau."""
 
+import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import tyro
+
+from .._errors import SettingError
+
+if TYPE_CHECKING:
+    from ..evaluation import PlateauTimes
 
 CurvePath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 
 _ROWS = {
     "escape": "mean of the last window below the escape level",
     "completion": "mean of the last window below the completion level",
-    "half_drop": "half of the total drop is made",
+    "half_drop": "half of the total drop is made, if that is beyond the noise",
     "change_point": "end of the flat part, piecewise-linear fit",
 }
 
@@ -28,9 +35,12 @@ def plateau(
 ) -> None:
     """Plateau times of the loss curves in a file, with 95 % intervals over the runs.
 
+    A mean over runs that were not all there by the end is a lower bound (≥): the others
+    count with the last step, and the interval has no upper end (null in JSON).
+
     Args:
         file: A CSV table, a TensorBoard event file, or a folder of event files.
-        column: The column or tag to read, where there are several.
+        column: The only column or tag to read.
         normalizer: The loss at the height of the plateau; curves are divided by it.
         window: How many steps the averages are over.
         escape_below: Level of the normalized loss that counts as escape.
@@ -41,30 +51,50 @@ def plateau(
     from ._output import print_json, print_table
 
     curves = load_curves(file, column)
-    times = plateau_times(
-        curves.steps,
-        curves.values,
-        normalizer=normalizer,
-        window=window,
-        escape_below=escape_below,
-        complete_below=complete_below,
-    )
-    intervals = {name: times.interval(name) for name in _ROWS}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        times = plateau_times(
+            curves.steps,
+            curves.values,
+            normalizer=normalizer,
+            window=window,
+            escape_below=escape_below,
+            complete_below=complete_below,
+        )
+    if np.isnan(times.start).any():
+        found = f"{window:g} steps, more than the curves have"
+        raise SettingError("window", found, "fewer, or curves with more records")
+    notes = [str(warning.message) for warning in caught]
     if json:
-        result = {name: asdict(found) for name, found in intervals.items()}
-        per_run = {name: getattr(times, name) for name in _ROWS}
-        print_json(result | {"runs": list(curves.names), "per_run": per_run})
+        result = {name: asdict(times.interval(name)) for name in _ROWS}
+        per_run = {name: getattr(times, name) for name in (*_ROWS, "dropped", "start")}
+        about = {"runs": curves.names, "left_out": curves.left_out, "warnings": notes}
+        print_json(result | about | {"per_run": per_run})
         return
-    names = ", ".join(curves.names[:8]) + ", …" * (len(curves.names) > 8)
     runs = "1 run" if len(curves.names) == 1 else f"{len(curves.names)} runs"
-    print(f"{file}: {runs} ({names}), {len(curves.steps)} records")
-    print_table(
-        [
-            (name, f"{found}   {_ROWS[name]}{_censored(found.censored, found.count)}")
-            for name, found in intervals.items()
-        ]
-    )
+    print(f"{file}: {runs} ({_some(curves.names)}), {len(curves.steps)} records")
+    if curves.left_out:
+        print(f"  left out: {_some(curves.left_out)} (--column reads one of them)")
+    print_table([(name, f"{_text(times, name)}   {_ROWS[name]}") for name in _ROWS])
+    for note in notes:
+        print(f"  warning: {note}")
 
 
-def _censored(missing: int, count: int) -> str:
-    return f" (not reached by {missing} of {count})" if missing else ""
+def _text(times: "PlateauTimes", name: str) -> str:
+    """The interval, or that no run got there, and how many did not."""
+    found = times.interval(name)
+    runs, without = len(times.escape), len(times.escape) - found.count
+    of = lambda number: f" in {number} of {runs} runs" if runs > 1 else ""
+    notes = []
+    if without:
+        notes.append(f"no plateau seen before the drop{of(without)}")
+    if found.censored:
+        notes.append(f"not by step {times.last_step:g}{of(found.censored)}")
+    missing = ", ".join(notes)
+    if found.censored == found.count:
+        return missing
+    return f"{found} ({missing})" if notes else f"{found}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8)

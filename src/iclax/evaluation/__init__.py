@@ -13,6 +13,7 @@ from ._moments import (
     simulate_moments as simulate_moments,
 )
 from ._plateau import (
+    NormalizerWarning as NormalizerWarning,
     PlateauTimes as PlateauTimes,
     censored_interval as censored_interval,
     change_point as change_point,
