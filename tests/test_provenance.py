@@ -95,7 +95,7 @@ def test_every_part_says_what_it_was_made_with(tmp_path):
     assert "earlier" not in found
     told = facts(tmp_path)
     assert told["seed"] == "3" and told["jax"] == versions()["jax"]
-    assert told["device"] == "cpu" and told["sources"] == sources()
+    assert told["device"] == "cpu" and told["sources of iclax"] == sources()
     assert Path(sys.argv[0]).name in told["command"] or "-m" in told["command"]
     assert saved(tmp_path, "verdicts")["provenance"]["a"] == found
 
@@ -123,7 +123,7 @@ def test_parts_that_differ_are_told_apart(tmp_path, monkeypatch):
     found = facts(tmp_path)
     assert found["jax"] == f"{own} (a, b), 9.9 (c)"
     assert found["device"] == "cpu (a, b), gpu (c)"
-    assert found["seed"] == "0" and found["sources"] == sources()
+    assert found["seed"] == "0" and found["sources of iclax"] == sources()
     parts = saved(tmp_path, "verdicts")["provenance"]
     assert [p["versions"]["jax"] for p in parts.values()] == [own, own, "9.9"]
 
@@ -139,7 +139,7 @@ def test_what_was_not_recorded_is_not_made_up(tmp_path):
         found = facts(tmp_path)
         if name == "a":
             assert found["jax"] == f"not recorded (a), {told['jax']} (b)"
-    for fact in ("computed", "command", "seed", "iclax", "sources", "python"):
+    for fact in ("computed", "command", "seed", "iclax", "sources of iclax"):
         assert found[fact] == "not recorded"
     assert "device" not in found and "jax" not in found
     (tmp_path / "a.json").write_text(json.dumps(content | {"provenance": []}))
@@ -170,7 +170,9 @@ def test_what_is_computed_again_says_why_in_one_line(
     outcome = run_recipe(again, **options(tmp_path, announce=said.append))
     assert outcome.reused == () and outcome.passed
     assert said[0].startswith(told) and said[1:] == ["a …", "b …"]
-    assert facts(tmp_path)["sources"] == ("fixed" if change == "sources" else sources())
+    assert facts(tmp_path)["sources of iclax"] == (
+        "fixed" if change == "sources" else sources()
+    )
     said.clear()
     again = run_recipe(again, **options(tmp_path, announce=said.append))
     assert again.reused == ("a", "b") and said == []
@@ -307,8 +309,11 @@ def test_the_digest_follows_what_can_change_a_number(tmp_path):
     assert digest_sources(package) == own
     (package / "notes.txt").write_text("")
     assert digest_sources(package) == own
-    (package / "theory" / "_new.py").write_text("")
-    assert digest_sources(package) != own
+    for path in (package / "theory" / "_new.py", package / "theory/report/_new.py"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+        assert digest_sources(package) != own
+        path.unlink()
 
 
 def test_the_digest_is_fast():

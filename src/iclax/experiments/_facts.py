@@ -16,7 +16,8 @@ _KEYS = {
     "learning rate": ("learning_rate", "rate"),
     "evaluation prompts": ("num_prompts", "test_prompts"),
 }
-_RECORDED = ("seed", "computed", "command", "iclax", "sources", "python")
+_SOURCES = "sources of iclax"
+_RECORDED = ("seed", "computed", "command", "iclax", _SOURCES, "python")
 _UNKNOWN = "not recorded"
 
 
@@ -78,7 +79,9 @@ def _provenance(record: Mapping[str, Any] | None) -> dict[str, str]:
         "computed": _then(map(_span, sessions)),
         "command": _then(_command(s.get("command")) for s in sessions),
         **{
-            name: _then(v.get(name, _UNKNOWN) for v in known)
+            _SOURCES if name == "sources" else name: _then(
+                v.get(name, _UNKNOWN) for v in known
+            )
             for name in dict.fromkeys(name for v in known for name in v)
         },
     }

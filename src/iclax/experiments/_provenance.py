@@ -36,7 +36,8 @@ def begin_part(own: Path, seed: int) -> dict[str, Any]:
 
 def end_part(own: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a computation that ends now, with the device that it used."""
-    ended = {**record, "ended": now(), "versions": versions()}
+    times = {"begun": record["begun"], "ended": now()}
+    ended = times | dict(record) | {"versions": versions()}
     write_json(own / _FILE, ended)
     return ended
 
