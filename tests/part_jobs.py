@@ -28,3 +28,14 @@ def sleep_long(name, progress, announce):
     announce("asleep")
     time.sleep(600)
     return {}
+
+
+def one_number(context):
+    return {"value": 1.0, "process": os.getpid()}
+
+
+def number_parts(size, seed):
+    """Parts that cost nothing, of a recipe that worker processes find by its name."""
+    from iclax.experiments._recipe import Part
+
+    return [Part(name, {"seed": seed}, one_number) for name in ("a", "b", "c")]

@@ -10,7 +10,7 @@ from iclax._files import Lock
 from iclax.cli import main
 from iclax.cli._run import run
 from iclax.covariates import Gaussian
-from iclax.experiments import _comparison, _setting_recipe
+from iclax.experiments import _comparison, _recipe, _setting_recipe
 from iclax.experiments._checks import OWN
 from iclax.experiments._claims import Claim
 from iclax.experiments._comparison import Comparison, TrainedLayer
@@ -206,6 +206,22 @@ def test_a_changed_data_file_is_another_run(quick_run, tmp_path, capsys):
     assert exit_code(*arguments, "--force") == 0
     saved = json.loads((tmp_path / "kept" / "comparison.json").read_text())
     assert saved["data"]["rows"] == [[1, 2], [3, 5]]
+
+
+def test_a_result_of_other_sources_is_replaced_in_its_folder_and_why_is_said(
+    quick_run, tmp_path, monkeypatch, capsys
+):
+    assert exit_code("run", "s.toml") == 0
+    capsys.readouterr()
+    monkeypatch.setattr(_recipe, "sources", lambda: "fixed")
+    assert exit_code("run", "s.toml") == 0
+    told = capsys.readouterr()
+    assert "comparison: made by other sources of iclax, computed again" in told.err
+    assert "not computed again" not in told.out
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert exit_code("run", "s.toml") == 0
+    told = capsys.readouterr()
+    assert "made by" not in told.err and "not computed again" in told.out
 
 
 def test_a_folder_in_use_is_not_touched(quick_run, tmp_path, capsys):

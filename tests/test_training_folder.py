@@ -24,6 +24,8 @@ from iclax.training import (
     Target,
     train,
 )
+from iclax.training._checkpoint import newest
+from iclax.training._identity import identity
 from iclax.training._tree import from_arrays, to_arrays
 
 OPTIONS = dict(
@@ -141,6 +143,51 @@ def test_a_finished_run_is_not_trained_again(tmp_path, whole):
 def test_another_command_is_refused(finished, change, said):
     with pytest.raises(RunError, match=said):
         train(init, loss, folder=finished, **(OPTIONS | change))
+
+
+def test_another_init_is_refused_and_named(finished):
+    other = lambda key: jax.tree.map(lambda w: w + 1, init(key))
+    with pytest.raises(RunError, match="training: another init. Choose"):
+        train(other, loss, folder=finished, **OPTIONS)
+    with pytest.raises(RunError, match="training: another loss, model"):
+        train(other, loss, folder=finished, **(OPTIONS | dict(watch=None)))
+    with pytest.raises(RunError, match="training: steps 40 there, 41 here. Choose"):
+        train(other, loss, folder=finished, **(OPTIONS | dict(steps=41)))
+
+
+def test_a_folder_from_before_init_was_compared_goes_on(tmp_path, whole, monkeypatch):
+    with monkeypatch.context() as old:
+        of_before = lambda *known: {
+            name: value for name, value in identity(*known).items() if name != "init"
+        }
+        old.setattr("iclax.training._session.identity", of_before)
+        train(init, loss, folder=tmp_path, **OPTIONS)
+    assert_same(train(init, loss, folder=tmp_path, **OPTIONS), whole)
+
+
+def test_a_checkpoint_notes_the_versions_of_all_that_trained_it(tmp_path, monkeypatch):
+    def noted():
+        return [
+            v["sources"] for v in newest(tmp_path / "checkpoints").notes["versions"]
+        ]
+
+    def go_on(sources, *until):
+        monkeypatch.setattr("iclax.runs._versions.sources", lambda: sources)
+        stop = [lambda: os.kill(os.getpid(), signal.SIGINT)] * len(until)
+        progress = At(*until, *stop) if until else None
+        try:
+            train(init, loss, folder=tmp_path, progress=progress, **OPTIONS)
+        except Interrupted:
+            assert until
+
+    go_on("first", 7)
+    go_on("first", 14)
+    assert noted() == ["first"]
+    go_on("second", 28)
+    assert noted() == ["first", "second"]
+    go_on("third")
+    go_on("fourth")  # only reads
+    assert noted() == ["first", "second", "third"]
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,14 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, Literal
 
-from .. import __version__
 from .._errors import RunError
 from .._files import Lock, make_folder, write_atomic, writing
 from ..report import Section, facts_text, sections_text, write_html
-from ..runs import versions, write_json
-from ._facts import setting_facts, training_facts
+from ..runs import write_json
+from ..runs._sources import sources
+from ._facts import provenance_facts, report_facts, setting_facts, training_facts
 from ._parallel import run_in_processes
+from ._provenance import begin_part, end_part, has_checkpoints, why_again
 from ._run_identity import SETTING_FILE, claim_folder, damaged, read_saved
 
 Size = Literal["toy", "laptop", "paper"]
@@ -43,8 +44,8 @@ class PartContext:
 class Part:
     """One computation: `compute(context)` returns JSON-able data.
 
-    `config` is everything the data depend on; a saved part with another config (or from
-    another version of iclax) is computed again.
+    `config` is everything the data depend on; a saved part with another config, or made
+    by other sources of iclax, is computed again.
     """
 
     name: str
@@ -53,8 +54,8 @@ class Part:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the name, the config and the version of iclax."""
-        text = json.dumps([self.name, self.config, __version__], sort_keys=True)
+        """A hash of the name, the config and the sources of iclax."""
+        text = json.dumps([self.name, self.config, sources()], sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -117,19 +118,24 @@ def run_recipe(
     parts = recipe.parts(size, seed)
     with Lock(make_folder(folder)):
         claim_folder(folder, recipe.identity(size, seed), force)
-        saved = {p.name: None if force else _saved(folder, p) for p in parts}
-        missing = [name for name, found in saved.items() if found is None]
-        job = _Job(partial(recipe.parts, size, seed), folder, force)
+        found = {p.name: None if force else _read(folder, p) for p in parts}
+        missing = [p for p in parts if not _is_of(p, found[p.name])]
+        reused = tuple(p.name for p in parts if p not in missing)
+        for line in [] if force else _reasons(folder, missing, found):
+            announce(line)
+        names = [p.name for p in missing]
+        job = _Job(partial(recipe.parts, size, seed), folder, force, seed)
         if workers > 1 and len(missing) > 1:
-            saved |= run_in_processes(job, missing, workers, progress, announce)
+            found |= run_in_processes(job, names, workers, progress, announce)
         else:
-            saved |= {name: job(name, progress, announce) for name in missing}
-        data = {name: _through_json(found or {}) for name, found in saved.items()}
-        reused = tuple(name for name in saved if name not in missing)
+            found |= {name: job(name, progress, announce) for name in names}
+        saved = {name: _through_json(part or {}) for name, part in found.items()}
+        data = {name: part["data"] for name, part in saved.items()}
+        made = {name: part.get("provenance") for name, part in saved.items()}
         with _blaming(folder, reused):
             sections = tuple(recipe.report(data, size))
-            facts = _facts(recipe, parts, data, size, seed)
-            _write_report(recipe, sections, facts, folder)
+            facts = _facts(recipe, parts, data, made, size, seed)
+            _write_report(recipe, sections, facts, made, folder)
     return Outcome(folder, sections, data, reused)
 
 
@@ -153,18 +159,21 @@ def _facts(
     recipe: Recipe,
     parts: Sequence[Part],
     data: Mapping[str, dict[str, Any]],
+    made: Mapping[str, Any],
     size: Size,
     seed: int,
-) -> dict[str, Any]:
+) -> dict[str, str]:
     """How the numbers were made, for the end of the report."""
-    own = recipe.setting
+    own, recorded = recipe.setting, provenance_facts(made)
+    first = recorded.pop("seed")
     asked = (
-        {"recipe": f"{recipe.name}, size {size}", "seed": seed}
+        {"recipe": f"{recipe.name}, size {size}", "seed": first}
         if own is None
         else {"setting": recipe.name, **setting_facts(own)}
     )
     training = training_facts([part.config for part in parts], data, seed)
-    return {**asked, **training, "reference": recipe.reference, **versions()}
+    reference = {"reference": recipe.reference}
+    return asked | training | reference | recorded | report_facts()
 
 
 @dataclass(frozen=True)
@@ -174,6 +183,7 @@ class _Job:
     parts: Callable[[], Sequence[Part]]
     folder: Path
     force: bool
+    seed: int
 
     def __call__(
         self, name: str, progress: Callable[..., Any], announce: Callable[[str], None]
@@ -181,13 +191,24 @@ class _Job:
         part = next(part for part in self.parts() if part.name == name)
         announce(f"{name} …")
         own = _part_folder(self.folder, part, self.force)
-        found = part.compute(PartContext(own, progress))
-        _save(self.folder, part, found)
-        return found
+        made = begin_part(own, self.seed)
+        data = part.compute(PartContext(own, progress))
+        content = {
+            "fingerprint": part.fingerprint,
+            "config": part.config,
+            "provenance": end_part(own, made),
+            "data": data,
+        }
+        write_json(self.folder / f"{part.name}.json", content)
+        return content
 
 
 def _write_report(
-    recipe: Recipe, sections: Sequence[Section], facts: dict[str, Any], folder: Path
+    recipe: Recipe,
+    sections: Sequence[Section],
+    facts: dict[str, str],
+    made: Mapping[str, Any],
+    folder: Path,
 ) -> None:
     from ..figures import save
 
@@ -210,6 +231,7 @@ def _write_report(
         folder / "verdicts.json",
         {
             "facts": facts,
+            "provenance": made,
             "passed": all(v.passed for v in verdicts) if verdicts else None,
             "verdicts": [vars(v) for v in verdicts],
             "tables": [
@@ -222,7 +244,8 @@ def _write_report(
 
 
 def _part_folder(folder: Path, part: Part, force: bool) -> Path:
-    """Where the part keeps checkpoints; what another config left is not mixed in."""
+    """Where the part keeps checkpoints; what another config or other sources left is
+    not mixed in."""
     own = folder / "parts" / f"{part.name}-{part.fingerprint[:8]}"
     if force and own.exists():
         with writing(own):
@@ -230,21 +253,40 @@ def _part_folder(folder: Path, part: Part, force: bool) -> Path:
     return own
 
 
-def _saved(folder: Path, part: Part) -> dict[str, Any] | None:
+def _read(folder: Path, part: Part) -> dict[str, Any] | None:
+    """What is saved of the part, perhaps by other sources or with another config."""
     path = folder / f"{part.name}.json"
     saved = read_saved(path)
     if saved is None:
         return None
     if "fingerprint" not in saved or not isinstance(saved.get("data"), dict):
         raise damaged(path, "it holds no data of a part")
-    return saved["data"] if saved["fingerprint"] == part.fingerprint else None
+    if not isinstance(saved.get("provenance", {}), dict):
+        raise damaged(path, "it does not say what it was made with")
+    return saved
 
 
-def _save(folder: Path, part: Part, data: dict[str, Any]) -> None:
-    write_json(
-        folder / f"{part.name}.json",
-        {"fingerprint": part.fingerprint, "config": part.config, "data": data},
-    )
+def _is_of(part: Part, saved: Mapping[str, Any] | None) -> bool:
+    return saved is not None and saved["fingerprint"] == part.fingerprint
+
+
+def _reasons(
+    folder: Path, missing: Sequence[Part], found: Mapping[str, Any]
+) -> list[str]:
+    """A line for every reason why something that is there cannot be used."""
+    reasons: dict[str, list[str]] = {}
+    for part in missing:
+        saved, own = found[part.name], _part_folder(folder, part, False)
+        if saved is not None:
+            why = why_again(saved, part.config, sources())
+            reasons.setdefault(f"{why}, computed again", []).append(part.name)
+        elif not has_checkpoints(own):
+            others = (folder / "parts").glob(f"{part.name}-{'[0-9a-f]' * 8}")
+            for other in filter(has_checkpoints, others):
+                why = "begun by other sources of iclax or with another config, starts "
+                why += f"anew (the checkpoints in {other} are not used)"
+                reasons.setdefault(why, []).append(part.name)
+    return [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
 
 
 def _through_json(data: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .._errors import SettingError
 from ..evaluation import simulate_row_risks
 from ..predictors import GradientStep, LeastSquares, Ridge, Zero
 from ..report import Figure, Section, Table, Verdict, with_error
+from ..runs import run_id
 from ..settings import Setting
 from ._checks import OWN
 from ._comparison import compare
@@ -174,9 +175,8 @@ def _real_label_section(found: dict[str, Any]) -> Section:
 
 def run_folder(recipe: Recipe, setting: Setting, out: Path | None) -> Path:
     """Where a run of `setting` lives; `SettingError` if `out` is a file."""
-    part = recipe.parts("laptop", setting.training.seeds[0])[0]
     if out is None:
-        return Path("runs") / f"{recipe.name}-{part.fingerprint[:8]}"
+        return Path("runs") / f"{recipe.name}-{run_id(_config(setting))[:8]}"
     if out.is_file():
         raise SettingError("--out", f"a file at {out}", "a folder, new or of this run")
     return out

@@ -28,7 +28,8 @@ _TEMPLATE = """<!doctype html>
  figcaption { font-size: 14px; color: #444; }
  .held::before { content: "✓ "; color: #00734f; font-weight: bold; }
  .failed::before { content: "✗ "; color: #b03000; font-weight: bold; }
- .facts { font: 13px/1.5 Helvetica, Arial, sans-serif; color: #555; }
+ .facts { font: 13px/1.5 Helvetica, Arial, sans-serif; color: #555;
+          overflow-wrap: anywhere; }
 </style></head><body>
 <h1>{{ title }}</h1>
 <p{% if status %} class="{{ status }}"{% endif %}><strong>{{ summary }}</strong></p>

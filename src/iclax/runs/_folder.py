@@ -25,7 +25,8 @@ class RunFolder:
 
     `setting.json` holds the resolved setting, `run.json` seeds, versions, times and
     status, `result.json` the numbers that came out; arrays are `<name>.safetensors`.
-    Every file is replaced whole.
+    Every file is replaced whole. Versions are those that began the run; others that
+    opened it again are listed under "again".
     """
 
     path: Path
@@ -63,7 +64,7 @@ def open_run(
     with Lock(folder):
         remove_leftovers(folder)
         _claim(folder, setting)
-        record = _begin(folder, seeds)
+        record, first = _begin(folder, seeds)
         began = time.monotonic() - record.get("seconds", 0.0)
         try:
             yield RunFolder(folder)
@@ -76,7 +77,8 @@ def open_run(
             record["status"] = "finished"
         finally:
             record["seconds"] = time.monotonic() - began
-            record["ended"] = _now()
+            record["ended"] = now()
+            _note_versions(record, first)  # JAX may have come into use meanwhile
             write_json(folder / "run.json", record)
 
 
@@ -93,20 +95,34 @@ def _claim(folder: Path, setting: Mapping[str, Any]) -> None:
         write_json(path, setting)
 
 
-def _begin(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
+def _begin(folder: Path, seeds: Sequence[int]) -> tuple[dict[str, Any], bool]:
+    """The record of a run that begins or goes on, and whether it begins."""
     path = folder / "run.json"
-    record: dict[str, Any] = read_json(path) if path.exists() else {"begun": _now()}
+    first = not path.exists()
+    record: dict[str, Any] = {"begun": now()} if first else read_json(path)
     record.pop("reason", None)
-    record |= {
-        "status": "running",
-        "seeds": [int(seed) for seed in seeds],
-        "versions": versions(),
-    }
+    record["status"] = "running"
+    if seeds or first:
+        record["seeds"] = [int(seed) for seed in seeds]
+    _note_versions(record, first)
     write_json(path, record)
-    return record
+    return record, first
 
 
-def _now() -> str:
+def _note_versions(record: dict[str, Any], first: bool) -> None:
+    """Note today's versions, but never in the place of those that began the run."""
+    own = versions()
+    if first:
+        record["versions"] = own
+        return
+    again = record.get("again", [])
+    told = [record.get("versions", {}), *(entry["versions"] for entry in again)]
+    if not any(own.items() <= known.items() for known in told):
+        record["again"] = [*again, {"opened": now(), "versions": own}]
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -17,6 +17,7 @@ from ._tree import to_arrays
 # What may change between the first part of a run and the next; the program text then
 # changes too, and the last bits of the results with it.
 _SURROUNDINGS = ("jax", "device")
+_TEXTS = ("program", "init")
 _DESCRIBED = ("optimizer", "average", "target", "matmul_precision")
 _ADVICE = "Choose another folder, or give the command that began this run"
 
@@ -27,12 +28,13 @@ def identity(
     hyper: Mapping[str, Any],
     data: PyTree,
     program: str,
+    init: str,
 ) -> dict[str, Any]:
     """What must agree for a training to go on from a checkpoint, bit for bit.
 
-    `program` is the text of the compiled program; it stands for all functions. What
-    describes itself is named beside it, to tell what differs and to be compared where
-    the text cannot be.
+    `program` is the text of the compiled program and `init` that of its start; they
+    stand for all functions. What describes itself is named beside them, to tell what
+    differs and to be compared where the texts cannot be.
     """
     return {
         "steps": plan.steps,
@@ -44,6 +46,7 @@ def identity(
         "hyper": _digest(hyper),
         "data": _digest(data),
         "program": hashlib.sha256(program.encode()).hexdigest(),
+        "init": hashlib.sha256(init.encode()).hexdigest(),
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
@@ -59,9 +62,9 @@ def check_identity(
     changed = [name for name in own if own[name] != saved.get(name, own[name])]
     surroundings = [name for name in changed if name in _SURROUNDINGS]
     if surroundings:
-        changed = [n for n in changed if n not in (*_SURROUNDINGS, "program")]
-    if len(changed) > 1:  # what is named explains another program
-        changed = [name for name in changed if name != "program"]
+        changed = [n for n in changed if n not in (*_SURROUNDINGS, *_TEXTS)]
+    named = [name for name in changed if name not in _TEXTS]
+    changed = named or changed[:1]  # what is named explains another program and start
     if changed:
         what = ", ".join(_difference(name, saved, own) for name in changed)
         raise RunError(f"{folder} belongs to another training: {what}. {_ADVICE}.")
@@ -79,6 +82,8 @@ def _difference(name: str, saved: Mapping[str, Any], own: Mapping[str, Any]) -> 
         return f"other {name}"
     if name == "program":
         return "another loss, model, watch, seed_batch or devices"
+    if name == "init":
+        return "another init"
     return f"{name} {saved.get(name)} there, {own[name]} here"
 
 

@@ -70,6 +70,12 @@ class Ensemble:
         step = jnp.zeros((), jnp.int32)
         return self.advance.lower(states, data, step, step).as_text()
 
+    def start_text(
+        self, seeds: UInt32[np.ndarray, " runs"], hyper: dict[str, Array]
+    ) -> str:
+        """The program that makes the first states, as text."""
+        return self.start.lower(seeds, hyper).as_text()
+
     def models(self, states: RunState, weights: PyTree) -> PyTree:
         """The stacked models with these stacked weights."""
         return self._program(states.hyper, len(states.active)).model(states, weights)

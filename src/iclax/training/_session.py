@@ -57,7 +57,8 @@ class Session:
             return nullcontext()
         example = self.runs.shapes(self._seeds(), self.hyper)
         text = self.runs.text(example, self.data)
-        own = identity(self.plan, self.seeds, self.hyper, self.data, text)
+        init = self.runs.start_text(self._seeds(), self.hyper)
+        own = identity(self.plan, self.seeds, self.hyper, self.data, text, init)
         return Store(self.folder, self.checkpoint_every, own)
 
     def _begin(self, store: Store | None) -> Progressed:

@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 
 from .._files import Lock, make_folder, remove_leftovers
 from .._tensors import write_tensors
+from ..runs import versions
 from ._checkpoint import Checkpoint, newest, save
 from ._history import History
 from ._identity import check_identity
@@ -35,7 +36,8 @@ class Store:
 
     `checkpoints/` holds the two newest checkpoints, `metrics.safetensors` the records
     so far (rewritten while the training goes on), `weights.safetensors` the final
-    weights. Within it, no other process can train in the folder.
+    weights. Within it, no other process can train in the folder. A checkpoint notes
+    the versions of all that trained it, one after the other.
     """
 
     def __init__(self, folder: Path, every: float, identity: Mapping[str, Any]):
@@ -43,6 +45,7 @@ class Store:
         self._checkpoints = make_folder(folder / "checkpoints")
         self._lock = Lock(self._checkpoints)
         self._saved = self._shown = time.monotonic()
+        self._versions = [versions()]
 
     def __enter__(self) -> "Store":
         self._lock.__enter__()
@@ -64,6 +67,8 @@ class Store:
         if found is None:
             return None
         check_identity(self._folder, found.notes["identity"], self._identity)
+        before = found.notes.get("versions", [{}])  # {}: when none were noted
+        self._versions = [*before, *(v for v in self._versions if v != before[-1])]
         history.restore(found.arrays)
         states = from_arrays(found.arrays, like, "state/")
         return Progressed(states, history, found.step, found.notes["seconds"])
@@ -79,7 +84,11 @@ class Store:
     def save(self, at: Progressed) -> None:
         """Save a checkpoint and the metrics now."""
         arrays = to_arrays(at.states, "state/") | at.history.arrays()
-        notes = {"identity": self._identity, "seconds": at.seconds}
+        notes = {
+            "identity": self._identity,
+            "seconds": at.seconds,
+            "versions": self._versions,
+        }
         save(self._checkpoints, Checkpoint(at.done, arrays, notes))
         self._show(at.history)
         self._saved = time.monotonic()
