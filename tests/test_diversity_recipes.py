@@ -146,6 +146,22 @@ def test_a_ratio_of_censored_times_is_a_bound_or_nothing(union, one, text, direc
     assert verdict.text.endswith(f": {direction}.")
 
 
+def test_a_drop_without_a_plateau_is_no_late_change_point():
+    from iclax.experiments.kwon2026._transformer import plateau_table
+
+    one, many = trained_decoder(90, 90, 90), trained_decoder(100, 100, None)
+    one["change_point"] = [None, 30.0, 30.0]
+    many["half_drop"], many["change_point"] = [50.0, 50.0, None], [None] * 3
+    unions = {"1": one, "4": many, "6": many | {"half_drop": [50.0] * 3}}
+    rows = plateau_table({"unions": unions}).rows
+    assert [row["change point"] for row in rows] == [
+        "30 [30, 30]",
+        "≥ 200 (1 run, no interval)",
+        "–",
+    ]
+    assert rows[1]["half drop"].startswith("≥ 100 [") and "inf]" in rows[1]["half drop"]
+
+
 def test_one_seed_has_no_interval_and_shows_nothing():
     from iclax.experiments.kwon2026._transformer import angle_table, union_verdicts
 

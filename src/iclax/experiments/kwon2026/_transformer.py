@@ -1,18 +1,17 @@
 """Part c: a GPT-style decoder on the same mixtures."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...evaluation import Interval, bootstrap
+from ...evaluation import Interval, bootstrap, censored_interval
 from ...report import Figure, Section, Table, Verdict
 from .._intervals import seeds_note
 from .._recipe import Size
 from ._decoders import decoders
-from ._escape_ratio import EscapeRatio, counted_times
+from ._escape_ratio import EscapeRatio
 
 
 def section(found: Mapping[str, Any], size: Size) -> Section:
@@ -82,18 +81,26 @@ def plateau_table(data: Mapping[str, Any]) -> Table:
     for name, union in data["unions"].items():
         row: dict[str, Any] = {"training": union_label(name)}
         for time in ("escape", "half_drop", "change_point"):
-            found = bootstrap(counted_times(union, time))
-            found = replace(found, censored=sum(v is None for v in union[time]))
-            row[time.replace("_", " ")] = f"{found:.0f}"
+            found = _mean_time(union, time)
+            row[time.replace("_", " ")] = f"{found:.0f}" if found.count else "–"
         row["escape / one subspace"] = str(EscapeRatio.of(union, data["unions"]["1"]))
         rows.append(row)
     caption = (
         "Plateau of the training loss in steps: escape (mean of the last 100 below 0.8 "
-        "of the loss of predicting 0), half of the drop, end of the flat part. ≥, ≤: "
-        "runs that were not there by the end count with the last step; –: such runs on "
-        "both sides of the ratio."
+        "of the loss of predicting 0), half of the drop, end of the flat part (of the "
+        "runs that have one; –: none has). ≥, ≤: runs that were not there by the end "
+        "count with the last step; ratio –: such runs on both sides of it."
     )
     return Table(caption, list(rows[0]), rows)
+
+
+def _mean_time(union: Mapping[str, Any], name: str) -> Interval:
+    """Over seeds; one that dropped without a plateau before has no change point."""
+    times = np.array(union[name], np.float64)
+    if name == "change_point":
+        dropped = ~np.isnan(np.array(union["half_drop"], np.float64))
+        times = times[~(dropped & np.isnan(times))]
+    return censored_interval(times, float(union["last_step"]))
 
 
 def _distance_table(data: Mapping[str, Any]) -> Table:
