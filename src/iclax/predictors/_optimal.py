@@ -3,7 +3,7 @@
 from typing import Any
 
 from .._errors import AssumptionError
-from ..prompts import PromptDistribution, RepeatedPoint
+from ..prompts import PromptDistribution
 from ..tasks import GaussianProcess, is_plain, weight_law
 from ._gaussian import GaussianPosteriorMean, MixturePosteriorMean
 from ._kernel import GaussianProcessPosterior
@@ -19,10 +19,7 @@ def bayes_predictor(prompts: PromptDistribution) -> Any:
     """
     tasks, sigma = prompts.tasks, prompts.noise_std
     what = f"the Bayes predictor of {type(tasks).__name__} tasks"
-    if isinstance(prompts.query_covariates, RepeatedPoint):
-        raise AssumptionError(
-            what, "a query independent of the context", "leave it out"
-        )
+    prompts.independent_query(what)
     if is_plain(tasks, GaussianProcess):
         noise = sigma**2 + _JITTER * tasks.variance
         return GaussianProcessPosterior(tasks.kernel, noise)

@@ -25,6 +25,13 @@ def check_noise_std(value: Any) -> None:
             raise SettingError("prompt.noise_std", repr(value), "a finite number ≥ 0")
 
 
+def check_shape(key: str, source: Any, values: Any, shape: tuple[int, ...]) -> None:
+    """Raise `SettingError` unless what `source` drew has this shape."""
+    if np.shape(values) != shape:
+        found = f"values of shape {np.shape(values)} drawn by {type(source).__name__}"
+        raise SettingError(key, found, f"shape {shape}")
+
+
 def _is_tracer(value: Any) -> bool:
     return hasattr(value, "aval") and isinstance(value, jax.core.Tracer)
 

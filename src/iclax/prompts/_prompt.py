@@ -1,4 +1,4 @@
-"""Prompts and the law they are drawn from."""
+"""Prompts and the distribution they are drawn from."""
 
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from jaxtyping import Float
 
 from .._arrays import Array
-from .._errors import SettingError
+from .._errors import AssumptionError, SettingError
 from .._lazy import jnp, jr
 from ..covariates import Covariates
 from ..tasks import TaskDistribution
-from ._numbers import check_context_length, check_noise_std
+from ._numbers import check_context_length, check_noise_std, check_shape
 from ._query import RepeatedPoint
 
 
@@ -30,10 +30,10 @@ class Prompt(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PromptDistribution:
-    """The law of a prompt: covariates, tasks, `context_length` n and label noise
-    `noise_std` σ.
+    """The distribution of a prompt: covariates, tasks, `context_length` n and label
+    noise `noise_std` σ.
 
-    The query has the law of the covariates, or `query_covariates` where given.
+    The query is distributed like the covariates, or as `query_covariates` where given.
     """
 
     covariates: Covariates
@@ -65,8 +65,27 @@ class PromptDistribution:
         return self.covariates.dim
 
     def replace(self, **changes: Any) -> "PromptDistribution":
-        """The same law with some fields changed."""
+        """The same distribution with some fields changed."""
         return replace(self, **changes)
+
+    def independent_query(self, what: str) -> Covariates:
+        """The distribution of x_q where it does not depend on the context.
+
+        Raises `AssumptionError`, on behalf of `what`, where it does, and where `sample`
+        has been replaced, so that nobody knows.
+        """
+        law = self.query_covariates or self.covariates
+        found = None
+        if type(self).sample is not PromptDistribution.sample:
+            found = f"{type(self).__name__} has a `sample` of its own"
+        elif not isinstance(law, Covariates):
+            found = f"found {law}"
+        elif type(law).sample_query is not Covariates.sample_query:
+            found = f"{type(law).__name__} has a `sample_query` of its own"
+        if found is None:
+            return law
+        missing = f"a query that is independent of the context ({found})"
+        raise AssumptionError(what, missing, "simulate the risk")
 
     def sample(self, key: Any) -> Prompt:
         """One prompt. `jax.vmap` it over keys for a batch."""
@@ -74,7 +93,11 @@ class PromptDistribution:
         n = self.context_length
         query_law = self.query_covariates or self.covariates
         xs = self.covariates.sample(x_key, n)
-        points = jnp.concatenate([xs, query_law.sample_query(q_key, xs)[None]])
+        check_shape("covariates", self.covariates, xs, (n, self.dim))
+        query = query_law.sample_query(q_key, xs)
+        check_shape("query", query_law, query, (self.dim,))
+        points = jnp.concatenate([xs, query[None]])
         values = self.tasks.sample(task_key, points)
+        check_shape("tasks", self.tasks, values, (n + 1,))
         labels = values + self.noise_std * jr.normal(noise_key, values.shape)
         return Prompt(xs, labels[:n], points[n], values[n], labels[n])

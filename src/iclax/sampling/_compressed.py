@@ -16,9 +16,10 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import AssumptionError
 from .._threefry import normals
-from ..prompts import Prompt, PromptDistribution, RepeatedPoint
+from ..prompts import Prompt, PromptDistribution
 from ..tasks import weight_law
 from ._chi import chi_from_normal
+from ._draws import check_draws
 from ._fresh import is_noisy
 from ._size import check_batch_size
 from ._weights import (
@@ -164,6 +165,7 @@ class _Triangle:
 def _gaussian_roots(prompts: PromptDistribution) -> tuple[np.ndarray, np.ndarray]:
     what = "sampling sufficient statistics"
     instead = "use iclax.sampling.fresh_batch"
+    check_draws(prompts)
     root = gaussian_root(prompts.covariates)
     if root is None:
         found = type(prompts.covariates).__name__
@@ -171,10 +173,9 @@ def _gaussian_roots(prompts: PromptDistribution) -> tuple[np.ndarray, np.ndarray
     if not can_draw_weights(prompts.tasks):
         found = type(prompts.tasks).__name__
         raise AssumptionError(what, f"linear tasks (found {found})", instead)
+    prompts.independent_query(what)
     if prompts.query_covariates is None:
         return root, root
-    if isinstance(prompts.query_covariates, RepeatedPoint):
-        raise AssumptionError(what, "a query independent of the context", instead)
     query_root = gaussian_root(prompts.query_covariates)
     if query_root is None:
         found = type(prompts.query_covariates).__name__

@@ -10,9 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from .._arrays import Array
+from .._inherit import stale
 from .._threefry import normals
-from ..prompts import Prompt, PromptDistribution, RepeatedPoint
+from ..covariates import Covariates, Data, Gaussian, Rademacher, StudentT, Uniform
+from ..prompts import Prompt, PromptDistribution
+from ..prompts._numbers import check_shape
 from ..tasks import weight_law
+from ._draws import check_draws
 from ._normals import with_first
 from ._size import check_batch_size
 from ._weights import (
@@ -24,6 +28,8 @@ from ._weights import (
     turned,
 )
 
+_INDEPENDENT_ROWS = (Gaussian, StudentT, Uniform, Rademacher, Data)
+
 # Draws a batch of prompts: a pure function of the key, to be called inside jit.
 Sampler = Callable[[Any], Prompt]
 
@@ -31,12 +37,17 @@ Sampler = Callable[[Any], Prompt]
 def fresh_batch(prompts: PromptDistribution, batch_size: int) -> Sampler:
     """A function of a key that draws `batch_size` independent prompts.
 
-    Equal in law to `vmap(prompts.sample)`, and several times faster where x is a linear
-    map of independent coordinates and w Gaussian or a mixture: there is one flat draw,
-    and a mixture gathers its factor instead of computing every component. Raises
-    `SettingError` for a batch below 1.
+    Distributed like `vmap(prompts.sample)`, and several times faster where x is a
+    linear map of independent coordinates and w Gaussian or a mixture: there is one flat
+    draw, and a mixture gathers its factor instead of computing every component. Fast
+    ways are for the distributions that they were written for; a subclass that draws
+    otherwise is asked itself, once for each prompt. Raises `SettingError` for a batch
+    below 1, and for draws of a wrong shape or that do not come from their key.
     """
     check_batch_size(batch_size)
+    check_draws(prompts)
+    if type(prompts).sample is not PromptDistribution.sample:
+        return lambda key: jax.vmap(prompts.sample)(jr.split(key, batch_size))
     return _linear_batch(prompts, batch_size) or _any_batch(prompts, batch_size)
 
 
@@ -74,15 +85,21 @@ def _linear_batch(prompts: PromptDistribution, size: int) -> Sampler | None:
 
 
 def _any_batch(prompts: PromptDistribution, size: int) -> Sampler:
-    """Any law: covariates drawn together (they are i.i.d.), tasks one by one."""
-    n, d = prompts.context_length, prompts.dim
+    """Any distribution: our own covariates drawn together, others once a prompt."""
+    n, d, tasks = prompts.context_length, prompts.dim, prompts.tasks
+    # A subclass may have replaced `sample` and inherited a faster way to draw another.
+    inherited = stale(tasks, ("sample", "sample_weights"), ("sample_batch",))
+    draw = each(tasks.sample) if inherited else tasks.sample_batch
 
     def sample(key: Any) -> Prompt:
         x_key, q_key, task_key, noise_key = jr.split(key, 4)
-        xs = prompts.covariates.sample(x_key, size * n).reshape(size, n, d)
+        xs = _rows(prompts.covariates, x_key, size, n)
+        check_shape("covariates", prompts.covariates, xs, (size, n, d))
         query = _queries(prompts, q_key, xs)
+        check_shape("query", prompts.query_covariates, query, (size, d))
         points = jnp.concatenate([xs, query[:, None]], 1)
-        values = prompts.tasks.sample_batch(task_key, points)
+        values = draw(task_key, points)
+        check_shape("tasks", tasks, values, (size, n + 1))
         labels = values
         if is_noisy(prompts):
             (e,) = normals(noise_key, (size, n + 1))
@@ -96,9 +113,22 @@ def _queries(
     prompts: PromptDistribution, key: Any, xs: Float[Array, "b n d"]
 ) -> Float[Array, "b d"]:
     law = prompts.query_covariates or prompts.covariates
-    if isinstance(law, RepeatedPoint):
-        return jax.vmap(law.sample_query)(jr.split(key, len(xs)), xs)
-    return law.sample(key, len(xs))
+    if type(law) in _INDEPENDENT_ROWS:
+        return law.sample(key, len(xs))
+    return each(law.sample_query)(key, xs)
+
+
+def _rows(law: Covariates, key: Any, size: int, n: int) -> Array:
+    """The n rows of each prompt. Only of our own distributions it is known that rows
+    are independent: others may draw something once for all rows of a call."""
+    if type(law) in _INDEPENDENT_ROWS:
+        return law.sample(key, size * n).reshape(size, n, law.dim)
+    return jax.vmap(lambda k: law.sample(k, n))(jr.split(key, size))
+
+
+def each(draw: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+    """`draw`(key, points) for each block of points, with keys of their own."""
+    return lambda key, xs: jax.vmap(draw)(jr.split(key, len(xs)), xs)
 
 
 def is_noisy(prompts: PromptDistribution) -> bool:

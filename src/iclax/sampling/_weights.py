@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from .._arrays import Array, is_concrete
 from .._compile import written
+from .._inherit import keeps
 from .._psd import covariance_root, symmetric_root
 from ..covariates import Gaussian, Rademacher, Uniform
 from ..models._batch_last import LONGEST, add
@@ -39,7 +40,8 @@ def mixture_weights(law: WeightLaw, z: Float[Array, "b m"]) -> Float[Array, "b d
 
 def can_draw_weights(tasks: TaskDistribution) -> bool:
     """Whether f(x) = w·x with a w that can be drawn by itself."""
-    return weight_law(tasks) is not None or isinstance(tasks, LinearTasks)
+    own = keeps(tasks, LinearTasks, ("sample", "sample_batch"))
+    return weight_law(tasks) is not None or own
 
 
 def draw_weights(tasks: Any, key: Any, batch_size: int) -> Float[Array, "b d"]:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from jaxtyping import Float
 
 from ..._arrays import Array
-from ..._errors import AssumptionError
 from ...covariates import Covariates
 from ...prompts import PromptDistribution
 from ...tasks import TaskDistribution
@@ -85,28 +84,10 @@ def query_law(prompts: PromptDistribution) -> Covariates:
 
     Refuses also prompts and covariates that draw otherwise than their formulas say.
     """
-    law = prompts.query_covariates or prompts.covariates
-    if type(prompts).sample is not PromptDistribution.sample:
-        raise AssumptionError(
-            "exact theory of this prompt",
-            f"the `sample` of PromptDistribution (found {type(prompts).__name__}'s)",
-            "simulate the risk",
-        )
-    if not isinstance(law, Covariates):
-        raise _dependent(f"found {law}")
-    if type(law).sample_query is not Covariates.sample_query:
-        raise _dependent(f"{type(law).__name__} has a `sample_query` of its own")
+    law = prompts.independent_query("exact theory of this prompt")
     check_covariates(prompts.covariates)
     check_covariates(law, "query")
     return law
-
-
-def _dependent(found: str) -> AssumptionError:
-    return AssumptionError(
-        "exact theory of this prompt",
-        f"a query that is independent of the context ({found})",
-        "simulate the risk",
-    )
 
 
 def no_context_loss(
