@@ -286,6 +286,11 @@ ORACLES = {
         "published": "theory_reference_risks::"
         "test_least_squares_has_its_classical_risk",
     },
+    "risk": {
+        "simulation": "theory_risk::test_every_exact_risk_is_that_of_the_object",
+        "second formula": "theory_risk::"
+        "test_no_part_of_a_layer_is_dropped_where_only_the_gd_form_is_known",
+    },
     "risk_from_attention_moments": {
         "quadrature": "theory_derivations::test_attention_moments_against_quadrature",
         "simulation": "theory_derivations::test_attention_risk_and_gradient_simulated",

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "iclax"
-CORE = {"_arrays", "_lazy", "_errors", "_files", "_tensors", "_inherit", "_psd"}
+CORE = {
+    "_arrays",
+    "_lazy",
+    "_errors",
+    "_files",
+    "_tensors",
+    "_inherit",
+    "_psd",
+    "_forms",
+}
 DATA = CORE | {"covariates", "tasks", "prompts"}
 MODELS = DATA | {"predictors", "models"}
 PROGRAMS = MODELS | {"_compile", "_threefry"}

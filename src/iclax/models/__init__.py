@@ -7,4 +7,7 @@ from ._cubic import (
     cubic_features as cubic_features,
 )
 from ._gpt import GPT as GPT
-from ._linear_attention import LinearAttention as LinearAttention
+from ._linear_attention import (
+    LinearAttention as LinearAttention,
+    PartialForm as PartialForm,
+)

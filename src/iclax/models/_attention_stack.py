@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
+from .._forms import AttentionForm
 from ..prompts import Prompt
 from ._batch_last import LONGEST, add, product
 
@@ -104,6 +105,19 @@ class AttentionStack(eqx.Module):
         project = project - step_sizes[:, None, None] * jnp.outer(last, last)[None]
         query = jnp.broadcast_to(eye, (layers, dim + 1, dim + 1))
         return cls(query[:, None], project[:, None], None, None, layers, sign=-1.0)
+
+    def form(self) -> AttentionForm | None:
+        """One linear layer as theory knows it; None for any other stack."""
+        if self.layers > 1 or self.attention != "linear":
+            return None
+        d = self.query.shape[-1] - 1
+        a, q = self.sign * self.project[0, :, d], self.query[0, :, :, :d]
+        if self.value is not None:
+            a = jnp.einsum("hv,hve->he", a, self.value[0])
+        if self.key is not None:
+            q = jnp.einsum("hme,hmd->hed", self.key[0], q)
+        divisor = None if self.normalization == "context" else 1
+        return AttentionForm(a, q, self.include_query, divisor)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         """The prediction at the query of one prompt; `jax.vmap` it for a batch."""

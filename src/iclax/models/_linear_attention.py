@@ -1,5 +1,6 @@
 """One layer of linear self-attention that reads out the prediction at the query."""
 
+import warnings
 from typing import Any, Literal
 
 import equinox as eqx
@@ -7,14 +8,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from .._arrays import Array
+from .._arrays import Array, is_traced
 from .._errors import SettingError
+from .._forms import AttentionForm
 from .._threefry import normals
 from ..prompts import Prompt
 from ._batch_last import LONGEST, add, gram_form
 
 Normalization = Literal["context", "none"]
 Parametrization = Literal["separate", "low_rank", "merged", "merged_columns"]
+
+
+_PARTIAL = 0.01  # relative size from which on Γ does not stand for the layer
+
+
+class PartialForm(UserWarning):
+    """A preconditioner that leaves out part of the layer it was taken from."""
 
 
 class LinearAttention(eqx.Module):
@@ -106,6 +115,11 @@ class LinearAttention(eqx.Module):
             q = jnp.einsum("hme,hmd->hed", self.key, query)
         return a, q
 
+    def form(self) -> AttentionForm:
+        """What theory needs to know: all of the layer; see `theory.risk`."""
+        divisor = None if self.normalization == "context" else 1
+        return AttentionForm(*self.effective(), self.include_query, divisor)
+
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         """The prediction at the query of one prompt; `jax.vmap` it for a batch."""
         xs, ys, query = prompt.xs, prompt.ys, prompt.query
@@ -162,16 +176,25 @@ class LinearAttention(eqx.Module):
         $\Gamma = \sum_h a_{y,h} Q_{x,h}^T + Q_{y,h} a_{x,h}^T$ with the x and y blocks
         of `effective`; in the 1/n convention, for which a model without normalization
         needs `context_length`. Raises `SettingError` where that is missing.
+
+        The layer may compute more: `vanishing_blocks` says how much, and a warning
+        (`PartialForm`) where it is above 1 %. `theory.risk` has the risk of all of it.
         """
-        (a_x, a_y), (q_x, q_y) = self._blocks()
-        gamma = jnp.einsum("h,hjd->dj", a_y, q_x) + q_y.T @ a_x
-        if self.normalization == "context":
-            return gamma
-        if context_length is None:
+        if self.normalization == "none" and context_length is None:
             raise SettingError(
                 "context_length", "none", "n, as this model does not divide by it"
             )
-        return context_length * gamma
+        left_out = self.vanishing_blocks()
+        if not is_traced(left_out) and left_out > _PARTIAL:
+            warnings.warn(
+                f"Γ leaves out parts of the layer of relative size {left_out:.2g} "
+                "(`vanishing_blocks`); theory.risk(layer, prompts) takes all of it",
+                PartialForm,
+                stacklevel=2,
+            )
+        (a_x, a_y), (q_x, q_y) = self._blocks()
+        gamma = jnp.einsum("h,hjd->dj", a_y, q_x) + q_y.T @ a_x
+        return gamma if self.normalization == "context" else context_length * gamma
 
     def vanishing_blocks(self) -> Float[Array, ""]:
         r"""Size of what is not of GD form, relative to the part that is.

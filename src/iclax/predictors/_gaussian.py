@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from .._arrays import Array, as_array, is_concrete
 from .._errors import SettingError
+from .._forms import PosteriorForm
 from .._psd import as_covariance, psd_root
 from ..prompts import Prompt
 from ._prefixes import points
@@ -48,6 +49,10 @@ class GaussianPosteriorMean(eqx.Module):
         """The same for C = `factor` `factor`ᵀ, (d, r): its rank need not be found."""
         own = cls(np.eye(len(factor)), noise_std, mean)
         return eqx.tree_at(lambda model: model.factor, own, factor)
+
+    def form(self) -> PosteriorForm:
+        """See `theory.risk`."""
+        return PosteriorForm(self.mean, self.factor, self.noise_std)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         noiseless = self.noise_std == 0

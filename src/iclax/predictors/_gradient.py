@@ -8,12 +8,17 @@ from jaxtyping import Float
 
 from .._arrays import Array
 from .._errors import SettingError
+from .._forms import DescentForm, StepForm
 from ..prompts import Prompt
 from ._prefixes import points
 
 
 class Zero(eqx.Module):
     """ŷ = 0."""
+
+    def form(self) -> StepForm:
+        """A step of size 0."""
+        return StepForm(0.0)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         return jnp.zeros((), prompt.query.dtype)
@@ -27,6 +32,10 @@ class GradientStep(eqx.Module):
     """
 
     preconditioner: Float[Array, "d d"] | Float[Array, ""] | float
+
+    def form(self) -> StepForm:
+        """See `theory.risk`."""
+        return StepForm(self.preconditioner)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         b = prompt.ys @ prompt.xs / len(prompt.ys)
@@ -44,6 +53,10 @@ class GradientStep(eqx.Module):
 
 class Averaging(eqx.Module):
     r"""$\hat y = x_q^T \frac1n \sum_i y_i x_i$ (Garg et al. 2022)."""
+
+    def form(self) -> StepForm:
+        """The step I."""
+        return StepForm(1.0)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         return GradientStep(1.0)(prompt)
@@ -68,6 +81,14 @@ class GradientDescent(eqx.Module):
 
     def __check_init__(self):
         _check_steps(self.steps)
+
+    def form(self) -> StepForm | DescentForm | None:
+        """One step of any kind, or several with a number each; None for others."""
+        rates = _per_step("step_size", self.step_size, self.steps)
+        if len(rates) <= 1:
+            return StepForm(*rates) if rates else StepForm(0.0)
+        plain = all(jnp.ndim(rate) == 0 for rate in rates)
+        return DescentForm(tuple(rates)) if plain else None
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         xs, ys = prompt.xs, prompt.ys

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from .._arrays import Array, is_concrete
 from .._errors import SettingError
+from .._forms import RidgeForm
 from ..prompts import Prompt
 from ._prefixes import points
 from ._recursion import filtered
@@ -29,6 +30,10 @@ class Ridge(eqx.Module):
         if is_concrete(self.strength) and not np.all(np.asarray(self.strength) > 0):
             allowed = "a number above 0 (for 0 use LeastSquares)"
             raise SettingError("strength", f"{self.strength}", allowed)
+
+    def form(self) -> RidgeForm:
+        """See `theory.risk`."""
+        return RidgeForm(self.strength)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         xs, ys = prompt.xs, prompt.ys
@@ -50,6 +55,10 @@ class Ridge(eqx.Module):
 
 class LeastSquares(eqx.Module):
     r"""$\hat y = x_q^T X^+ y$: the least-squares fit of least norm."""
+
+    def form(self) -> RidgeForm:
+        """Ridge regression without a penalty."""
+        return RidgeForm(0.0)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
         return prompt.query @ jnp.linalg.lstsq(prompt.xs, prompt.ys)[0]
