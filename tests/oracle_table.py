@@ -164,6 +164,11 @@ ORACLES = {
         "test_published_conjunction_constants_are_label_frequency_losses",
         "enumeration": "families::test_label_frequency_loss_by_enumeration",
     },
+    "layer_optimum": {
+        "convex optimum": "layer_optimum::"
+        "test_the_verdict_on_the_gd_form_is_that_of_the_exact_optima",
+        "simulation": "layer_optimum::test_a_layer_that_leaves_the_gd_form_beats_it",
+    },
     "linear_rates": {
         "autodiff": "dynamics::test_linear_rates_are_the_hessian_of_half_the_risk",
         "flow": "theory_courses::test_linear_rates_are_those_of_the_flow",

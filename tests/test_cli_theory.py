@@ -142,3 +142,46 @@ def test_output_that_is_not_utf8_loses_no_result(low_rank, options):
     )
     assert done.returncode == 0 and b"gd_risk" in done.stdout, done.stderr
     assert not options or json.loads(done.stdout)["dim"] == 20
+
+
+def setting(path, tasks, covariates="dim = 3", n=10):
+    path.write_text(
+        f"version = 1\n[prompt]\ncontext_length = {n}\n"
+        f'[covariates]\nkind = "gaussian"\n{covariates}\n[tasks]\n{tasks}\n'
+    )
+    return path
+
+
+def test_a_layer_that_is_better_than_the_gd_form_is_named(tmp_path, capsys):
+    pool = setting(tmp_path / "pool.toml", 'kind = "pool"\nsize = 4', n=32)
+    found = run_json(capsys, "theory", pool)
+    assert found["gd_form_is_optimal"] is False
+    assert found["layer_risk"] < found["risk"]
+    main(["theory", str(pool)])
+    assert "has a lower exact risk than any GD form" in capsys.readouterr().out
+    linear = run_json(capsys, "theory", setting(tmp_path / "l.toml", 'kind = "linear"'))
+    assert linear["gd_form_is_optimal"] is True
+    assert linear["layer_risk"] == linear["risk"]
+    tree = setting(tmp_path / "t.toml", 'kind = "decision_tree"\nleaf_mean = 1.0')
+    unknown = run_json(capsys, "theory", tree)
+    assert unknown["gd_form_is_optimal"] is None and unknown["layer_risk"] is None
+    assert "fourth moments" in unknown["gd_form_reason"]
+
+
+def test_the_no_context_level_is_printed(tmp_path, capsys):
+    tasks = 'kind = "linear"\ncov = 0.1667\nmean = [2.0, 0.0, 0.0]'
+    path = setting(tmp_path / "m.toml", tasks)
+    found = run_json(capsys, "theory", path)
+    np.testing.assert_allclose(found["no_context_risk"], 0.5001)
+    np.testing.assert_allclose(found["zero_risk"], 4.5001)
+    main(["theory", str(path)])
+    assert "0.5001   the best function of the query alone" in capsys.readouterr().out
+
+
+def test_what_is_left_out_and_lost_is_printed(tmp_path, capsys):
+    zero = setting(tmp_path / "z.toml", 'kind = "linear"', "cov = [1, 0]")
+    main(["theory", str(zero)])
+    assert "1 directions of the query and 1 of b" in capsys.readouterr().out
+    near = "cov = [[1.0, 0.9999999999], [0.9999999999, 1.0]]"
+    main(["theory", str(setting(tmp_path / "n.toml", 'kind = "linear"', near))])
+    assert "digits are right" in capsys.readouterr().out

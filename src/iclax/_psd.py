@@ -81,12 +81,15 @@ def _check_covariance(matrix: np.ndarray, name: str) -> None:
         )
 
 
-def psd_solve(matrix: Float[Array, "d d"], right: Float[Array, "d m"]) -> Array:
+def psd_solve(
+    matrix: Float[Array, "d d"], right: Float[Array, "d m"], strict: bool = True
+) -> Array:
     r"""A solution X of M X = `right`, whose columns lie in the range of M.
 
     The one of least norm in units in which M has a unit diagonal: $X = D^{-1} S^+
     D^{-1} R$. Directions in which M is 0 get 0. Raises `AssumptionError` for numbers so
-    close to singular that round-off decides.
+    close to singular that round-off decides; if not `strict`, as in a search, they are
+    left out.
     """
     scale, unit = _unit(matrix)
     scaled = right * _rows(scale, right)
@@ -94,7 +97,7 @@ def psd_solve(matrix: Float[Array, "d d"], right: Float[Array, "d m"]) -> Array:
         used = scale > 0
         if np.all(used) and _is_regular(unit):
             return _solve(unit, scaled) * _rows(scale, right)
-        values, vectors = _spectrum(unit)
+        values, vectors = _spectrum(unit, strict)
         inner = (vectors / values) @ (vectors.T @ scaled)
         return inner * _rows(scale, right)
     xp = namespace(unit)
@@ -213,17 +216,17 @@ def _solve(unit: np.ndarray, right: np.ndarray) -> np.ndarray:
     return solve(unit, right, assume_a="pos", check_finite=False)
 
 
-def _spectrum(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _spectrum(unit: np.ndarray, strict: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """The eigenvalues of S that are not 0, ascending, and their eigenvectors."""
     values, vectors = np.linalg.eigh(unit)
     spacing = len(unit) * float(np.finfo(unit.dtype).eps) * values[-1]
     doubtful = (values > _ZERO * spacing) & (values < _CLEAR * spacing)
-    if np.any(doubtful):
+    if strict and np.any(doubtful):
         raise AssumptionError(
             "exact theory in " + str(unit.dtype),
             "coordinates that round-off can tell apart (after scaling, an eigenvalue "
             f"{values[doubtful][0] / values[-1]:.1e} of the largest may be 0 or not)",
             "leave out a coordinate that the others determine, or give more digits",
         )
-    kept = values > _ZERO * spacing
+    kept = values > (_ZERO if strict else _CLEAR) * spacing
     return values[kept], vectors[:, kept]

@@ -44,7 +44,11 @@ from ._full_attention_weights import (
     effective_preconditioner as effective_preconditioner,
     gd_attention as gd_attention,
 )
-from ._layer_form import gd_form_reason as gd_form_reason
+from ._layer_form import (
+    LayerOptimum as LayerOptimum,
+    gd_form_reason as gd_form_reason,
+    layer_optimum as layer_optimum,
+)
 from ._one_layer import (
     PlainStep as PlainStep,
     PromptMoments as PromptMoments,

@@ -102,12 +102,12 @@ def certify(
         best_risk,
         starts,
         unit_readout(units.weights_out(best)) if beaten else None,
-        _no_heads_do_better(scaled, own, include_query, tolerance),
+        no_heads_do_better(scaled, own, include_query, tolerance),
         _is_stationary(scaled, own, include_query, tolerance),
     )
 
 
-def _no_heads_do_better(
+def no_heads_do_better(
     weights: Attention, m: AttentionMoments, include_query: bool, tolerance: float
 ) -> bool:
     """Whether the gradient over any number of heads is 0, in units of size 1."""

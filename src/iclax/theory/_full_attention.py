@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxtyping import Float
 
-from .._arrays import Array, as_array, namespace
+from .._arrays import Array, as_array, is_concrete, namespace
 from ..prompts import PromptDistribution
 from ._full_attention_moments import AttentionMoments, attention_moments
 from ._full_attention_query import query_token_gradient, query_token_risk
@@ -49,7 +49,10 @@ def risk_from_attention_moments(
         for k in range(a.shape[0]):
             inner = m.spread(xp.outer(a[h], a[k]))
             value = value + xp.sum((q[h] @ m.query) * (inner @ q[k]))
-    return value + query_token_risk(weights, m) if include_query else value
+    if include_query:
+        value = value + query_token_risk(weights, m)
+    # Terms of the size of the power cancel: below their round-off the risk is 0.
+    return max(value, 0 * value) if is_concrete(value) else value
 
 
 def attention_gradient(

@@ -20,6 +20,7 @@ from ._linear_algebra import conjugate_gradient
 from ._units import Units
 
 _RESTARTS = 10
+_NO_GAIN = 1e-13  # of the power
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +85,14 @@ def descend(
         return float(risk / m.power), slope / (length * m.power)
 
     a = np.asarray(start, dtype=np.float64)
+    least = np.inf
     for _ in range(_RESTARTS):
         a = a / np.linalg.norm(a)
         found = minimize(reduced, a, jac=True, method="BFGS", options={"gtol": 1e-11})
-        a = found.x
-        # A failed line search, or an |a| grown so large that its gradient looks small.
-        if np.linalg.norm(found.jac) * np.linalg.norm(a) < 1e-6:
+        a, gained, least = found.x, least - found.fun, found.fun
+        # Again after a failed line search, or an |a| grown so large that its gradient
+        # looks small; not where nothing is left to gain.
+        if np.linalg.norm(found.jac) * np.linalg.norm(a) < 1e-6 or gained < _NO_GAIN:
             break
     a = a / np.linalg.norm(a)
     return best_key_query(a if a[-1] >= 0 else -a, m, include_query)[0]
@@ -106,7 +109,7 @@ def best_key_query(
     spread, right = m.spread(np.outer(a, a)), m.target(a)
 
     def solve(residual: np.ndarray) -> np.ndarray:
-        return psd_solve(m.query, psd_solve(spread, residual).T).T
+        return psd_solve(m.query, psd_solve(spread, residual, False).T).T
 
     q = solve(right)
     if include_query and np.any(a[:-1]):
