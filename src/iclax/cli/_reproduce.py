@@ -19,7 +19,7 @@ def reproduce(
     """Reproduce a paper: compute, compare with exact theory, write figures and a
     report.
 
-    Exit code 0 only if every verdict holds, 1 otherwise.
+    Exit code 1 only if a verdict fails; 0 where all hold or some are not decided.
 
     Args:
         paper: The recipe's name; `iclax list` shows them.
@@ -30,7 +30,7 @@ def reproduce(
         json: Print one JSON object.
     """
     from ..experiments._recipe import run_recipe
-    from ..report import sections_text
+    from ..report import sections_text, tally
     from ._output import print_json
     from ._progress import progress_factory
     from ._recipes import find_recipe
@@ -47,7 +47,6 @@ def reproduce(
         progress=progress_factory(),
         announce=lambda text: print(text, file=sys.stderr),
     )
-    verdicts = [v for section in outcome.sections for v in section.verdicts]
     if json:
         print_json(
             {
@@ -57,7 +56,7 @@ def reproduce(
                 "folder": str(folder),
                 "passed": outcome.passed,
                 "reused": list(outcome.reused),
-                "verdicts": [vars(v) for v in verdicts],
+                "verdicts": [vars(v) for v in outcome.verdicts],
                 "tables": [
                     list(t.rows) for section in outcome.sections for t in section.tables
                 ],
@@ -68,5 +67,6 @@ def reproduce(
         if outcome.reused:
             print(f"\nfound on disk, not computed again: {', '.join(outcome.reused)}")
             print("(--force computes everything anew)")
-        print(f"\nreport: {folder / 'report.html'}")
-    sys.exit(0 if outcome.passed else 1)
+        print(f"\n{tally(outcome.verdicts)}")
+        print(f"report: {folder / 'report.html'}")
+    sys.exit(1 if outcome.passed is False else 0)

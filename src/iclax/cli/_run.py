@@ -20,8 +20,8 @@ def run(
 
     A second call with the same setting and data finds the result and says so.
 
-    Exit code 0 once the comparison is made, whether its verdicts hold or not (--json:
-    holds); 2 for wrong input.
+    Exit code 0 once the comparison is made, whatever its verdict (--json: `holds` is
+    true, false or null where it is not decided); 2 for wrong input.
 
     Args:
         setting: The setting file.
@@ -31,7 +31,7 @@ def run(
     """
     from ..experiments._recipe import run_recipe
     from ..experiments._setting_recipe import run_folder, setting_recipe
-    from ..report import sections_text
+    from ..report import sections_text, tally
     from ..settings import load_setting
     from ._output import print_json
     from ._progress import progress_factory
@@ -55,7 +55,8 @@ def run(
     print(sections_text(outcome.sections))
     if outcome.reused:
         print(f"\nfound in {folder}, not computed again (--force to redo)")
-    print(f"\nreport: {folder / 'report.html'}")
+    print(f"\n{tally(outcome.verdicts)}")
+    print(f"report: {folder / 'report.html'}")
 
 
 def _summary(outcome: Any) -> dict[str, Any]:

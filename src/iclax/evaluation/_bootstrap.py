@@ -44,6 +44,16 @@ class Interval:
             return within
         return below if self.high < of else above if self.low > of else within
 
+    def is_below(self, other: "Interval | float") -> bool | None:
+        """Whether it lies below a number, or another interval; None where they overlap
+        or one of them is of a single run.
+        """
+        both = (self, other) if isinstance(other, Interval) else (self,)
+        if any(interval.count == 1 for interval in both):
+            return None
+        low, high = (other.low, other.high) if len(both) > 1 else (other, other)
+        return True if self.high < low else False if self.low > high else None
+
     def map(self, increasing: Callable[[float], float]) -> "Interval":
         """The interval of an increasing function of the statistic."""
         value, low, high = map(increasing, (self.value, self.low, self.high))

@@ -17,7 +17,14 @@ from typing import Any, Literal
 
 from .._errors import RunError
 from .._files import Lock, make_folder, write_atomic, writing
-from ..report import Section, facts_text, sections_text, write_html
+from ..report import (
+    Section,
+    Verdict,
+    facts_text,
+    overall,
+    sections_text,
+    write_html,
+)
 from ..runs import write_json
 from ..runs._sources import sources
 from ._facts import provenance_facts, report_facts, setting_facts, training_facts
@@ -93,9 +100,14 @@ class Outcome:
     reused: tuple[str, ...]
 
     @property
-    def passed(self) -> bool:
-        """Whether every verdict holds."""
-        return all(section.passed for section in self.sections)
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts of all sections."""
+        return tuple(v for section in self.sections for v in section.verdicts)
+
+    @property
+    def passed(self) -> bool | None:
+        """False if a verdict fails, True if all hold, None where some are undecided."""
+        return overall(self.verdicts)
 
 
 def run_recipe(
@@ -232,7 +244,7 @@ def _write_report(
         {
             "facts": facts,
             "provenance": made,
-            "passed": all(v.passed for v in verdicts) if verdicts else None,
+            "passed": overall(verdicts),
             "verdicts": [vars(v) for v in verdicts],
             "tables": [
                 {"caption": t.caption, "rows": list(t.rows)}

@@ -7,6 +7,8 @@ from ._section import (
     Section as Section,
     Table as Table,
     Verdict as Verdict,
+    overall as overall,
+    tally as tally,
 )
 from ._text import (
     facts_text as facts_text,

@@ -8,7 +8,7 @@ from typing import Any
 
 from .._files import write_atomic
 from ._format import cell
-from ._section import Section, Table, Verdict
+from ._section import Section, Table, overall, tally
 
 _TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -28,6 +28,7 @@ _TEMPLATE = """<!doctype html>
  figcaption { font-size: 14px; color: #444; }
  .held::before { content: "✓ "; color: #00734f; font-weight: bold; }
  .failed::before { content: "✗ "; color: #b03000; font-weight: bold; }
+ .undecided::before { content: "○ not decided: "; color: #666; font-weight: bold; }
  .facts { font: 13px/1.5 Helvetica, Arial, sans-serif; color: #555;
           overflow-wrap: anywhere; }
 </style></head><body>
@@ -37,7 +38,7 @@ _TEMPLATE = """<!doctype html>
 <h2>{{ section.title }}</h2>
 {% for text in section.paragraphs %}<p>{{ text }}</p>{% endfor %}
 {% if section.verdicts %}<ul>{% for v in section.verdicts %}
-<li class="{{ 'held' if v.passed else 'failed' }}">{{ v.name }}: {{ v.text }}</li>
+<li class="{{ class_of(v.passed) }}">{{ v.name }}: {{ v.text }}</li>
 {% endfor %}</ul>{% endif %}
 {% for table in section.tables %}{{ table_html(table) }}{% endfor %}
 {% for figure in section.figures %}<figure>
@@ -74,24 +75,16 @@ def write_html(
         sections=sections,
         facts=facts,
         image=image,
-        status=_status(verdicts),
-        summary=_summary(verdicts),
+        status=_class_of(overall(verdicts)) if verdicts else "",
+        summary=tally(verdicts),
+        class_of=_class_of,
         table_html=lambda table: Markup(_table_html(table)),
     )
     write_atomic(path, text.encode())
 
 
-def _status(verdicts: Sequence[Verdict]) -> str:
-    """The class of the summary: none where nothing was judged."""
-    if not verdicts:
-        return ""
-    return "held" if all(v.passed for v in verdicts) else "failed"
-
-
-def _summary(verdicts: Sequence[Verdict]) -> str:
-    if not verdicts:
-        return "not judged: this report has no verdict"
-    return f"{sum(v.passed for v in verdicts)} of {len(verdicts)} verdicts hold"
+def _class_of(passed: bool | None) -> str:
+    return {True: "held", False: "failed", None: "undecided"}[passed]
 
 
 def _table_html(table: Table) -> str:

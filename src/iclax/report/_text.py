@@ -33,8 +33,5 @@ def sections_text(sections: Sequence[Section]) -> str:
     for section in sections:
         blocks.append(f"## {section.title}")
         blocks += [table_text(table) for table in section.tables]
-        blocks += [
-            f"{'holds' if v.passed else 'FAILS'}  {v.name}: {v.text}"
-            for v in section.verdicts
-        ]
+        blocks += [f"{v.word}  {v.name}: {v.text}" for v in section.verdicts]
     return "\n\n".join(blocks)

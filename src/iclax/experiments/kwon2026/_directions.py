@@ -287,7 +287,7 @@ def _verdicts(
         ),
         Verdict(
             "The direction depends on the reading",
-            mean_own["outcome"] == "longer" and sum_own["outcome"] == "shorter",
+            _both(mean_own["outcome"], sum_own["outcome"]),
             f"merged key-query, flow, own loss: {mean_own['text']} with the mean, "
             f"{sum_own['text']} with the sum. Of {len(rows)} readings diversity "
             f"shortens the plateau in {found['shorter']}, lengthens it in "
@@ -298,6 +298,13 @@ def _verdicts(
 
 
 _ALL = ("shorter", "longer", "unclear", "never")
+
+
+def _both(mean: str, summed: str) -> bool | None:
+    """Longer with the mean and shorter with the sum; None while one is unclear."""
+    if mean in ("shorter", "never") or summed in ("longer", "never"):
+        return False
+    return None if "unclear" in (mean, summed) else True
 
 
 def _outcome(

@@ -21,6 +21,7 @@ from ...sampling import compressed_batch, fresh_batch
 from ...tasks import LowRank
 from ...training import Adam, Average, Cosine, TrainResult, train
 from .._recipe import Part, PartContext, Size
+from .._toy import too_short
 
 
 @dataclass(frozen=True)
@@ -403,15 +404,12 @@ def _trained_verdict(cases: Mapping[str, Any], size: Size) -> Verdict:
         for value in case["trained_risks"]
     ]
     worst = max(above)
+    claim = "Trained layers reach the exact risk"
     if size == "toy":
-        return Verdict(
-            "Toy size: the layers train and are measured",
-            bool(np.all(np.isfinite(above))),
-            f"too short a training for any claim; worst seed {worst:.2%} above the "
-            "exact minimum.",
-        )
+        told = f"worst seed {worst:.2%} above the exact minimum"
+        return too_short(claim, above, told)
     return Verdict(
-        "Trained layers reach the exact risk",
+        claim,
         worst < TOLERANCE[size],
         f"worst seed {worst:.2%} above the exact minimum (limit "
         f"{TOLERANCE[size]:.0%}).",

@@ -10,6 +10,7 @@ from ...evaluation import Interval, bootstrap, censored_interval
 from ...report import Figure, Section, Table, Verdict
 from .._intervals import seeds_note
 from .._recipe import Size
+from .._toy import too_short
 from ._decoders import decoders
 from ._escape_ratio import EscapeRatio
 
@@ -122,35 +123,37 @@ def _distance_table(data: Mapping[str, Any]) -> Table:
 def union_verdicts(data: Mapping[str, Any], what: str, size: Size) -> list[Verdict]:
     """Whether one subspace degrades with the angle, whether the widest union does, and
     that plateau times were found. Toy runs are too short to claim any of it."""
-    if size == "toy":
-        risks = [union["angle_risks"] for union in data["unions"].values()]
-        return [
-            Verdict(
-                f"Toy size: the {what} trains and is measured",
-                bool(np.all(np.isfinite(risks))),
-                "too short a training for any claim.",
-            )
-        ]
     one, name = data["unions"]["1"], list(data["unions"])[-1]
     many = data["unions"][name]
+    claims = (
+        f"One subspace: the risk of the {what} rises with the angle",
+        f"{union_label(name).capitalize()}: it does not",
+        f"Plateau of the {what} against diversity",
+    )
+    if size == "toy":
+        risks = [union["angle_risks"] for union in data["unions"].values()]
+        return [too_short(claim, risks) for claim in claims]
     single = bootstrap(_rise(one))
     union = bootstrap(_rise(many))
     share = bootstrap(_rise(one) - _rise(many))
     return [
         Verdict(
-            f"One subspace: the risk of the {what} rises with the angle",
-            _is_above(single, 0.0),
+            claims[0],
+            _opposite(single.is_below(0.0)),
             f"greatest rise above 0°: {single} (95 % over seeds).",
         ),
         Verdict(
-            f"{union_label(name).capitalize()}: it does not",
-            _is_above(share, 0.0) and union.high < 0.25 * single.low,
+            claims[1],
+            _all(
+                _opposite(share.is_below(0.0)),
+                union.is_below(single.map(lambda rise: 0.25 * rise)),
+            ),
             f"greatest rise {union}, less than a quarter of one subspace's; "
             f"difference {share}.",
         ),
         Verdict(
-            f"Plateau of the {what} against diversity",
-            all(t is not None for t in one["escape"]),
+            claims[2],
+            True if all(t is not None for t in one["escape"]) else None,
             EscapeRatio.of(many, one).sentence(name),
         ),
     ]
@@ -162,5 +165,9 @@ def _rise(union: Mapping[str, Any]) -> np.ndarray:
     return risks.max(axis=1) - risks[:, 0]
 
 
-def _is_above(interval: Interval, limit: float) -> bool:
-    return interval.side(limit, "below", "above") == "above"
+def _opposite(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _all(*values: bool | None) -> bool | None:
+    return False if False in values else None if None in values else True

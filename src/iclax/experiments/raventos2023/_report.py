@@ -197,8 +197,8 @@ def _verdicts(
         sanity,
         Verdict(
             "The crossing is found",
-            crossing is not None,
-            "in some seed the distances do not cross."
+            None if crossing is None else True,
+            "in some seed the distances do not cross at these pools."
             if crossing is None
             else f"at 2^e tasks, e = {crossing}. {seeds_note(crossing.count)}",
         ),
@@ -210,19 +210,19 @@ def _verdicts(
     ]
 
 
-def _ordered(sides: Mapping[int, str], crossing: Interval | None) -> bool:
-    """Whether all pools beyond the interval of the crossing are on their side."""
+def _ordered(sides: Mapping[int, str], crossing: Interval | None) -> bool | None:
+    """Whether all pools beyond the interval of the crossing are on their side.
+
+    None without a crossing, or where no pool lies beyond it or none is decided there.
+    """
     if crossing is None:
-        return False
+        return None
     below = [side for e, side in sides.items() if e < crossing.low]
     above = [side for e, side in sides.items() if e > crossing.high]
-    return (
-        bool(below and above)
-        and all(side != "ridge" for side in below)
-        and all(side != "dMMSE" for side in above)
-        and below[0] == "dMMSE"
-        and above[-1] == "ridge"
-    )
+    if "ridge" in below or "dMMSE" in above:
+        return False
+    decided = below[:1] == ["dMMSE"] and above[-1:] == ["ridge"]
+    return True if decided else None
 
 
 def bulge(pool: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
