@@ -244,6 +244,11 @@ ORACLES = {
         "finite differences": "theory_one_layer::"
         "test_gradient_is_the_slope_of_the_risk_along_any_line",
     },
+    "preconditioner_distance": {
+        "simulation": "theory_distance::"
+        "test_the_prediction_distance_is_that_of_simulated_predictions",
+        "second formula": "theory_distance::test_distances_of_diagonal_steps_by_hand",
+    },
     "preconditioner_gradient": {
         "autodiff": "theory_one_layer::test_gradient_and_curvature_equal_autodiff",
         "finite differences": "theory_one_layer::"

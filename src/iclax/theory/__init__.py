@@ -18,6 +18,10 @@ from ._design import (
     design_weights as design_weights,
     reweighted as reweighted,
 )
+from ._distance import (
+    Distance as Distance,
+    preconditioner_distance as preconditioner_distance,
+)
 from ._flow import FlowResult as FlowResult, LossCurve as LossCurve, flow as flow
 from ._flow_traced import flow_losses as flow_losses, flow_time as flow_time
 from ._full_attention import (
