@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import comb, isfinite, nan
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -39,20 +40,21 @@ class Estimate:
         """Distance from an exact value, in standard errors."""
         return abs(self.mean - float(exact)) / max(self.standard_error, 1e-300)
 
-    def agrees(self, exact: float, errors: float = 3.0) -> bool | None:
+    def agrees(self, exact: Any, errors: float = 3.0) -> bool | None:
         """Whether `exact` is at most `errors` standard errors away; None where that
         cannot be told: one prompt, or tails that make the standard error meaningless.
 
         A mean is known no better than to float32 rounding. One that is not finite does
         not agree with a finite value.
         """
+        away = abs(self.mean - float(exact))
         if not isfinite(self.mean) and isfinite(exact):
             return False
-        if self.heavy_tailed or not isfinite(self.standard_error):
+        if self.heavy_tailed or not isfinite(self.standard_error + away):
             return None
         rounding = float(np.finfo(np.float32).eps) * abs(self.mean)
         error = max(self.standard_error, rounding)
-        return bool(abs(self.mean - float(exact)) <= errors * error)
+        return bool(away <= errors * error)
 
     def __str__(self) -> str:
         return format(self)
@@ -84,16 +86,13 @@ def estimate_from_blocks(
 
     `effective_count` and the median are those of the blocks.
     """
-    k = len(values)
-    deviations = values - np.mean(values)
-    error = np.sqrt(np.sum(deviations**2) / (k * (k - 1))) if k > 1 else nan
-    fourth = np.sum(deviations**4)
+    sums = Sums(values, len(values))
     return Estimate(
-        float(np.mean(values)),
-        float(error),
+        float(sums.mean),
+        float(sums.standard_error),
         count,
         heavy_tailed,
-        float(np.sum(deviations**2) ** 2 / fourth) if fourth > 0 else nan,
+        effective_count(sums),
         nan,
         *median_interval(values),
     )

@@ -102,11 +102,7 @@ def simulate_moments(
         xs = covariates.sample(point_key, num_points)
         values = tasks.sample(value_key, xs)
         moved = xs * values[:, None]
-        # Pairs i < j from sums over the points before j. The square of the sum, less
-        # the pairs i = i, would be a difference of large numbers where V exceeds U.
-        before = jnp.cumsum(moved, axis=0)[:-1]
-        pairs = before.T @ moved[1:]
-        signal = (pairs + pairs.T) / (num_points * (num_points - 1))
+        signal = sum_over_pairs(moved) / (num_points * (num_points - 1))
         energy, power = moved.T @ moved / num_points, jnp.mean(values**2)
         return {
             "signal": signal,
@@ -127,6 +123,17 @@ def simulate_moments(
         tuple(part.blocks for part in parts),
         parts[0].sizes,
     )
+
+
+def sum_over_pairs(vectors: Float[Array, "m d"]) -> Float[Array, "d d"]:
+    r"""$\sum_{i \ne j} v_i v_j^T$, from the sums of the vectors before each.
+
+    The square of the sum less $\sum_i v_i v_i^T$ is a difference of large numbers where
+    a few vectors are far longer than the others.
+    """
+    before = jnp.cumsum(vectors, axis=0)[:-1]
+    pairs = before.T @ vectors[1:]
+    return pairs + pairs.T
 
 
 def _is_heavy_tailed(found: dict[str, Sums], covariates: Covariates) -> bool:

@@ -14,7 +14,7 @@ from ..prompts import Prompt, PromptDistribution
 from ..sampling import fresh_batch
 from ._counts import check_count
 from ._estimate import Estimate, estimate
-from ._sums import Sums, batch_sums, combined
+from ._sums import Sums
 from ._tails import has_power_tails
 
 Predictor = Callable[[Prompt], Any]
@@ -76,14 +76,19 @@ def average_terms(
     check_count("num_prompts", num_prompts)
     check_count("batch_size", batch_size)
     size = min(batch_size, num_prompts)
+    count = -(-num_prompts // size)
+    keys = jr.split(key, count)
 
     @partial(jax.jit, compiler_options=compiler_options(short=True))
-    def run(keys: Any) -> Any:
-        def one_batch(batch_key: Any) -> Any:
-            values = jax.vmap(terms)(sample_batch(batch_key, size))
-            return {name: batch_sums(v) for name, v in values.items()}
+    def run(keys: Any, batch: Any) -> Any:
+        return jax.vmap(terms)(sample_batch(keys[batch], size))
 
-        return jax.lax.map(one_batch, keys)
-
-    found = run(jr.split(key, -(-num_prompts // size)))
-    return {name: combined(batches, size) for name, batches in found.items()}
+    ahead = run(keys, 0)
+    found = {name: Sums(v, count * size) for name, v in ahead.items()}
+    ahead = run(keys, 1) if count > 1 else {}
+    for batch in range(2, count + 1):
+        # The device computes the next batch while this one is summed.
+        now, ahead = ahead, run(keys, batch) if batch < count else {}
+        for name, values in now.items():
+            found[name].add(values)
+    return found

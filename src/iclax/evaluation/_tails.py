@@ -24,16 +24,16 @@ def excess_shape(largest: Float[np.ndarray, " t"], count: int) -> tuple[float, i
     k = min(2 * isqrt(count), len(largest) - 1)
     if k < _FEWEST:
         return nan, k
-    excesses = largest[:k] - largest[k]
-    mean = np.mean(excesses)
-    spread = mean - 2 * np.mean(excesses * np.arange(k)) / (k - 1)
-    return (float(2 - mean / spread) if spread > 0 else nan), k
+    with np.errstate(invalid="ignore"):  # terms that are not finite give NaN
+        excesses = largest[:k] - largest[k]
+        mean = np.mean(excesses)
+        spread = mean - 2 * np.mean(excesses * np.arange(k)) / (k - 1)
+        return (float(2 - mean / spread) if spread > 0 else nan), k
 
 
 def effective_count(sums: Sums) -> float:
     r"""$(\sum d^2)^2 / \sum d^4$: how many equal terms would have this spread."""
-    second, _, fourth = sums.powers
-    return float(second**2 / fourth) if fourth > 0 else nan
+    return float(sums.second**2 / sums.fourth) if sums.fourth > 0 else nan
 
 
 def is_heavy_tailed(sums: Sums, power_tails: bool = False) -> bool:
@@ -47,7 +47,7 @@ def is_heavy_tailed(sums: Sums, power_tails: bool = False) -> bool:
     shape, k = excess_shape(sums.largest, sums.count)
     return bool(
         shape > 0.5 + 2 / max(k, 1) ** 0.5
-        or (power_tails and shape > 0.25)
+        or (power_tails and not shape <= 0.25)
         or effective_count(sums) < 1.25
     )
 
