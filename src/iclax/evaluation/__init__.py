@@ -8,6 +8,7 @@ from ._bootstrap import (
 )
 from ._change_points import segments as segments
 from ._curves import Curves as Curves, load_curves as load_curves
+from ._estimate import Estimate as Estimate
 from ._moments import (
     SimulatedMoments as SimulatedMoments,
     simulate_moments as simulate_moments,
@@ -21,8 +22,5 @@ from ._plateau import (
     half_drop as half_drop,
     plateau_times as plateau_times,
 )
-from ._risk import (
-    Estimate as Estimate,
-    simulate_risks as simulate_risks,
-)
+from ._risk import simulate_risks as simulate_risks
 from ._rows import simulate_row_risks as simulate_row_risks

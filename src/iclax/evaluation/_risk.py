@@ -1,35 +1,23 @@
 """Risk by simulation, always with its standard error."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 
 from .._compile import compiler_options
 from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution
 from ..sampling import fresh_batch
 from ._counts import check_count
+from ._estimate import Estimate, estimate
+from ._sums import Sums
+from ._tails import has_power_tails
 
 Predictor = Callable[[Prompt], Any]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A simulated mean with its `standard_error` over `count` prompts; NaN for one."""
-
-    mean: float
-    standard_error: float
-    count: int
-
-    def deviation(self, exact: float) -> float:
-        """Distance from an exact value, in standard errors."""
-        return abs(self.mean - float(exact)) / max(self.standard_error, 1e-300)
 
 
 def simulate_risks(
@@ -47,6 +35,7 @@ def simulate_risks(
     another shape. Exact counterparts: `iclax.theory.preconditioner_risk`,
     `attention_risk`.
     """
+    power_tails = has_power_tails(prompts.covariates, prompts.query_covariates)
 
     def errors(prompt: Prompt) -> dict[str, Any]:
         return {
@@ -55,7 +44,8 @@ def simulate_risks(
             for name, predictor in predictors.items()
         }
 
-    return average_terms(errors, fresh(prompts), num_prompts, key, batch_size)
+    found = average_terms(errors, fresh(prompts), num_prompts, key, batch_size)
+    return {name: estimate(sums, power_tails) for name, sums in found.items()}
 
 
 def predicted(name: str, predictor: Predictor, prompt: Prompt) -> Any:
@@ -73,34 +63,32 @@ def fresh(prompts: PromptDistribution) -> Callable[[Any, int], Prompt]:
 
 
 def average_terms(
-    terms: Callable[[Prompt], dict[str, Any]],
-    sample_batch: Callable[[Any, int], Prompt],
+    terms: Callable[[Any], dict[str, Any]],
+    sample_batch: Callable[[Any, int], Any],
     num_prompts: int,
     key: Any,
     batch_size: int,
-) -> dict[str, Estimate]:
-    """Means of `terms(prompt)` over prompts from `sample_batch(key, size)`."""
+) -> dict[str, Sums]:
+    """Sums of `terms(prompt)` over prompts from `sample_batch(key, size)`, by name.
+
+    The one engine of every simulated mean. Raises `SettingError` for a count below 1.
+    """
     check_count("num_prompts", num_prompts)
     check_count("batch_size", batch_size)
-    batch_size = min(batch_size, num_prompts)
-    num_batches = -(-num_prompts // batch_size)
+    size = min(batch_size, num_prompts)
+    count = -(-num_prompts // size)
+    keys = jr.split(key, count)
 
     @partial(jax.jit, compiler_options=compiler_options(short=True))
-    def run(keys: Any) -> Any:
-        def one_batch(batch_key: Any) -> Any:
-            batch = sample_batch(batch_key, batch_size)
-            values = jax.vmap(terms)(batch)
-            return jax.tree.map(lambda v: (jnp.mean(v), jnp.mean(v**2)), values)
+    def run(keys: Any, batch: Any) -> Any:
+        return jax.vmap(terms)(sample_batch(keys[batch], size))
 
-        return jax.lax.map(one_batch, keys)
-
-    found = run(jr.split(key, num_batches))
-    count = num_batches * batch_size
-    return {name: _combine(*pair, count) for name, pair in found.items()}
-
-
-def _combine(means: Any, squares: Any, count: int) -> Estimate:
-    mean = float(np.mean(np.asarray(means, dtype=np.float64)))
-    square = float(np.mean(np.asarray(squares, dtype=np.float64)))
-    variance = max(square - mean**2, 0.0) if count > 1 else np.nan
-    return Estimate(mean, float(np.sqrt(variance / count)), count)
+    ahead = run(keys, 0)
+    found = {name: Sums(v, count * size) for name, v in ahead.items()}
+    ahead = run(keys, 1) if count > 1 else {}
+    for batch in range(2, count + 1):
+        # The device computes the next batch while this one is summed.
+        now, ahead = ahead, run(keys, batch) if batch < count else {}
+        for name, values in now.items():
+            found[name].add(values)
+    return found

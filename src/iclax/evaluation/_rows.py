@@ -13,7 +13,8 @@ from .._arrays import Array
 from .._errors import SettingError
 from ..prompts import Prompt
 from ._counts import check_count
-from ._risk import Estimate, Predictor, average_terms, predicted
+from ._estimate import Estimate, estimate
+from ._risk import Predictor, average_terms, predicted
 
 
 def simulate_row_risks(
@@ -51,7 +52,8 @@ def simulate_row_risks(
     def sample_batch(key: Any, size: int) -> Prompt:
         return jax.vmap(sample)(jr.split(key, size))
 
-    return average_terms(errors, sample_batch, num_prompts, key, 1024)
+    found = average_terms(errors, sample_batch, num_prompts, key, 1024)
+    return {name: estimate(sums) for name, sums in found.items()}
 
 
 def _check_rows(rows: Any, labels: Any) -> None:

@@ -136,6 +136,7 @@ def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLay
     weights = layer_weights(model, claim.prompts.context_length)
     gamma = weights.gamma
     risk, edge = found.risks[str(seed)], found.advantages.get(str(seed))
+    gap = found.gaps.get(str(seed))
     against_theory = {}
     if claim.known:
         size = np.linalg.norm(claim.gamma) or 1.0
@@ -151,7 +152,7 @@ def _measured(claim: Claim, seed: int, model: Any, found: Against) -> TrainedLay
         trained_risk=risk.mean,
         trained_risk_se=risk.standard_error,
         vanishing_blocks=float(weights.vanishing_blocks),
-        prediction_gap=found.gaps.get(str(seed)),
+        prediction_gap=None if gap is None else gap.mean,
         advantage=None if edge is None else edge.mean,
         advantage_se=None if edge is None else edge.standard_error,
         **against_theory,

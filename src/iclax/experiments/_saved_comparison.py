@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..report import with_error
+from ..report import estimate_with_error, with_error
 from ._comparison import Comparison
 
 
@@ -57,7 +57,7 @@ def comparison_row(case: dict[str, Any]) -> dict[str, Any]:
         "η (no 1/n)": claim["gd_step_without_mean"],
         "exact risk": claim["layer_risk"],
         "trained risk": with_error(worst["trained_risk"], worst["trained_risk_se"]),
-        "ridge / Bayes": f"{with_error(ridge['mean'], ridge['standard_error'])} {kind}",
+        "ridge / Bayes": f"{estimate_with_error(ridge)} {kind}",
         "plain GD": claim["gd_risk"],
         "‖ΔΓ‖/‖Γ*‖": _worst(layers, "gamma_relative_error"),
         "gap": _worst(layers, "prediction_gap"),

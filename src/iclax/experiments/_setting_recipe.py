@@ -12,7 +12,7 @@ from .. import figures
 from .._errors import SettingError
 from ..evaluation import simulate_row_risks
 from ..predictors import GradientStep, LeastSquares, Ridge, Zero
-from ..report import Figure, Section, Table, Verdict, with_error
+from ..report import Figure, Section, Table, Verdict, estimate_with_error
 from ..runs import run_id
 from ..settings import Setting
 from ._checks import OWN
@@ -157,7 +157,7 @@ def _real_label_section(found: dict[str, Any]) -> Section:
     rows = [
         {
             "predictor": name,
-            "risk": with_error(estimate["mean"], estimate["standard_error"]),
+            "risk": estimate_with_error(estimate),
             "prompts": estimate["count"],
         }
         for name, estimate in found.items()

@@ -1,6 +1,10 @@
 """Reports: sections of tables, figures and verdicts, as HTML and as text."""
 
-from ._format import cell as cell, with_error as with_error
+from ._format import (
+    cell as cell,
+    estimate_with_error as estimate_with_error,
+    with_error as with_error,
+)
 from ._html import write_html as write_html
 from ._section import (
     Figure as Figure,

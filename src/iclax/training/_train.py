@@ -55,7 +55,8 @@ def train(
     Run r starts from `init(fold_in(k, 0))` with k = `jax.random.key(seeds[r])`, and its
     update t = 1..`steps` follows the gradient of `loss(model, fold_in(k, t))`, a scalar
     that draws its own fresh prompts from the key: any batch can be made again. All runs
-    are one compiled program, and a run does not depend on the others in it.
+    are one compiled program, and a run depends on the others in it by rounding only:
+    some 1e-7 a step in float32, which unstable training amplifies.
 
     `optimizer` is an `Adam`, `SGD` or `LBFGS`, an optax transformation, or a function
     of the hyper-parameters that returns one. `hyper` holds one value per run under each
