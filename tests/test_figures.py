@@ -41,6 +41,12 @@ def layer_case():
         "context": {
             "trained_at": 10,
             "rows": [{"length": n, **row} for n in (5, 10, 20)],
+            "lines": {
+                "length": list(range(5, 21)),
+                "claimed": [0.5] * 16,
+                "optimum": [0.4] * 16,
+                "exact": [None] * 16,
+            },
         },
     }
 

@@ -2,10 +2,11 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._recipe import Recipe
+    from ._saved_models import load_model as load_model
 
 
 def recipe_names() -> list[str]:
@@ -16,3 +17,10 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str) -> "Recipe":
     """The recipe of that name."""
     return import_module(f"{__name__}.{name}").RECIPE
+
+
+def __getattr__(name: str) -> Any:
+    """`load_model` at its first use: it needs JAX, the names of recipes do not."""
+    if name == "load_model":
+        return import_module(f"{__name__}._saved_models").load_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

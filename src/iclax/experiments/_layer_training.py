@@ -21,15 +21,14 @@ def train_layer(
     setting: Setting,
     prompts: PromptDistribution,
     *,
-    full_risk: bool = False,
     folder: Path | None = None,
     progress: Any = None,
 ) -> TrainResult:
     """Train every seed of `setting` on fresh prompts at every step, all at once.
 
     The loss is the squared error against the *noisy* label of the query. Watched:
-    "risk", the exact risk against the noiseless target: of the layer's GD form, or of
-    the full layer with `full_risk` (linear tasks, one head or several).
+    "risk", the exact risk of the whole layer against the noiseless target, where theory
+    knows it.
     """
     table = setting.training
     draw = fresh_batch(prompts, table.batch_size)
@@ -48,36 +47,33 @@ def train_layer(
         seeds=table.seeds,
         optimizer=Adam(table.learning_rate, Cosine(end=0.1), clip=1.0),
         average=Average(table.average_last) if table.average_last else None,
-        watch=_exact_risk_watch(prompts, full_risk),
+        watch=_exact_risk_watch(setting.model, prompts),
         record_every=min(table.record_every, table.steps),
         progress=progress,
         folder=folder,
     )
 
 
-def _exact_risk_watch(prompts: PromptDistribution, full: bool) -> Any:
+def _exact_risk_watch(table: LinearAttentionTable, prompts: PromptDistribution) -> Any:
     """A function of the model that gives its exact risk; None without theory."""
-    if full:
-        return lambda model: {"risk": _full_risk(model, prompts)}
     try:
-        moments = theory.prompt_moments(prompts)
+        moments = theory.attention_moments(prompts)
+        theory.attention_risk(
+            *theory.gd_attention(np.eye(prompts.dim)),
+            prompts,
+            include_query=table.include_query,
+        )
     except AssumptionError:
         return None
-    known = [moments.query, moments.cross, moments.gradient, moments.power]
-    exact = theory.PromptMoments(*(jnp.asarray(value) for value in known))
-    n = prompts.context_length
+    factor = 1.0 if table.normalization == "context" else prompts.context_length
 
     def watch(model: LinearAttention) -> dict[str, Any]:
-        return {"risk": theory.risk_from_moments(model.preconditioner(n), exact)}
+        a, q = model.effective()
+        weights = theory.Attention(factor * a, q)
+        risk = theory.risk_from_attention_moments(weights, moments, table.include_query)
+        return {"risk": risk}
 
     return watch
-
-
-def _full_risk(model: LinearAttention, prompts: PromptDistribution) -> Any:
-    a, q = model.effective()
-    divisor = None if model.normalization == "context" else 1
-    query = model.include_query
-    return theory.attention_risk(a, q, prompts, include_query=query, divisor=divisor)
 
 
 def trained_model(result: TrainResult, run: int) -> LinearAttention:

@@ -9,17 +9,19 @@ import jax.random as jr
 import numpy as np
 
 from .. import figures
-from .._errors import SettingError
+from .._errors import AssumptionError, SettingError
 from ..evaluation import simulate_row_risks
-from ..predictors import GradientStep, LeastSquares, Ridge, Zero
+from ..predictors import GradientStep, LeastSquares, Ridge, Zero, bayes_predictor
 from ..report import Figure, Section, Table, Verdict, estimate_with_error
 from ..runs import run_id
 from ..settings import Setting
 from ._checks import OWN
+from ._claims import FORMS
 from ._comparison import compare
 from ._layer_training import trained_model
 from ._recipe import Part, PartContext, Recipe, Size
-from ._saved_comparison import comparison_data, comparison_row
+from ._reference_predictors import RIDGE_STRENGTHS
+from ._saved_comparison import TABLE_CAPTION, comparison_data, comparison_row
 
 _NUM_PROMPTS = 2**18
 
@@ -75,82 +77,84 @@ def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any
 
 
 def _real_labels(setting: Setting, comparison: Any, rows: Any, labels: Any) -> Any:
-    """Risk on prompts of real rows: the trained layers among the reference curves."""
-    training = comparison.training
-    noise = max(setting.prompt.noise_std, 0.1)
+    """Risk on prompts of real rows: the trained layers among the reference curves.
+
+    The Bayes predictor has the setting's own prior and noise; the strength of the tuned
+    ridge is the best of a grid on as many other prompts of the same rows.
+    """
+    training, claim = comparison.training, comparison.claim
+    options = {"context_length": setting.prompt.context_length, "num_prompts": 2**15}
+    key = jr.fold_in(jr.key(setting.training.seeds[0]), 77)
     predictors = {
         f"trained layer, seed {seed}": trained_model(training, i)
         for i, seed in enumerate(setting.training.seeds)
     }
-    claim = comparison.claim
     if claim.known:
         plain = claim.gd_step * np.eye(rows.shape[1])
         predictors["optimal preconditioned step"] = GradientStep(claim.gd_form_gamma)
         predictors["best plain GD step"] = GradientStep(plain)
+    try:
+        bayes = bayes_predictor(claim.prompts)
+        predictors["Bayes predictor of the setting (its prior and noise)"] = bayes
+    except AssumptionError:
+        pass
+    grid = {f"{s:g}": Ridge(s) for s in RIDGE_STRENGTHS}
+    tuning = simulate_row_risks(grid, rows, labels, key=jr.fold_in(key, 1), **options)
+    best = min(tuning, key=lambda name: tuning[name].mean)
     predictors |= {
-        f"ridge (λ = {noise**2:g})": Ridge(noise**2),
+        f"ridge, λ = {best} (best of {len(grid)} on other prompts)": grid[best],
         "least squares": LeastSquares(),
         "predicting 0": Zero(),
     }
-    found = simulate_row_risks(
-        predictors,
-        rows,
-        labels,
-        context_length=setting.prompt.context_length,
-        num_prompts=2**15,
-        key=jr.fold_in(jr.key(setting.training.seeds[0]), 77),
-    )
+    found = simulate_row_risks(predictors, rows, labels, key=key, **options)
     return {name: vars(estimate) for name, estimate in found.items()}
 
 
 def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]:
     case = data["comparison"]
     claim, cases = case["claim"], {case["label"]: case}
-    table = Table(
-        "Exact theory, the trained layer (worst seed ± standard error) and references; "
-        "risks are against the noiseless target.",
-        list(comparison_row(case)),
-        [comparison_row(case)],
-    )
+    row = comparison_row(case)
+    table = Table(TABLE_CAPTION, list(row), [row])
     paragraphs = [
-        f"What theory says: {claim['form'].replace('_', ' ')}. {claim['reason']}"
+        f"Theory says that the best layer is {FORMS[claim['form']]}. "
+        f"Reason: {claim['reason']}."
     ]
-    verdicts, drawn = [], []
-    if case["checks"]:
-        verdicts = [
-            Verdict(c["name"], c["passed"], _check_text(c)) for c in case["checks"]
-        ]
-        drawn = [
-            Figure(
-                "preconditioners",
-                "Predicted and learned Γ (1/n convention).",
-                partial(figures.preconditioners, cases),
-            ),
-            Figure(
-                "entries",
-                "Entries of the learned Γ against the predicted ones.",
-                partial(figures.entries, cases),
-            ),
-            Figure(
-                "loss_curves",
-                "Exact risk along training.",
-                partial(figures.loss_curves, cases),
-            ),
-            Figure(
-                "context_length",
-                "Risk at other context lengths at test time.",
-                partial(figures.context_curves, cases),
-            ),
-        ]
+    verdicts = [
+        Verdict(check["name"], check["passed"], check["text"])
+        for check in case["checks"]
+    ] or [Verdict("The trained layer is what theory says", None, case["verdict"])]
+    drawn = [] if claim["gamma"] is None else _figures(case, cases)
     sections = [Section("Theory and training", paragraphs, [table], drawn, verdicts)]
     if "real_labels" in case:
         sections.append(_real_label_section(case["real_labels"]))
     return sections
 
 
-def _check_text(check: dict[str, Any]) -> str:
-    value = "not finite" if check["value"] is None else f"{check['value']:.3g}"
-    return f"{check['text']}: {value} (limit {check['limit']:g})"
+def _figures(case: dict[str, Any], cases: dict[str, dict[str, Any]]) -> list[Figure]:
+    """What can be drawn of a setting with exact theory."""
+    drawn = [
+        Figure(
+            "preconditioners",
+            "Predicted and learned Γ (1/n convention).",
+            partial(figures.preconditioners, cases),
+        ),
+        Figure(
+            "entries",
+            "Entries of the learned Γ against the predicted ones.",
+            partial(figures.entries, cases),
+        ),
+        Figure(
+            "context_length",
+            "Risk at other context lengths at test time: exact lines, simulated points "
+            "± standard error.",
+            partial(figures.context_curves, cases),
+        ),
+    ]
+    if case["training"]["risk"] is not None:
+        told = "Exact risk of the whole layer along training."
+        curves = partial(figures.loss_curves, cases)
+        drawn.insert(2, Figure("loss_curves", told, curves))
+    return drawn
 
 
 def _real_label_section(found: dict[str, Any]) -> Section:

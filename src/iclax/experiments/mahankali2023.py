@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from .. import figures
-from ..report import Figure, Section, Table, Verdict, with_error
+from ..report import Figure, Section, Table, Verdict
 from ..settings import parse_setting
 from ._checks import LAPTOP, TOY
 from ._comparison import compare
 from ._recipe import Part, PartContext, Recipe, Size
-from ._saved_comparison import comparison_data, comparison_row
+from ._saved_comparison import TABLE_CAPTION, comparison_data, comparison_row
 
 # Σ of Theorem 2: condition number 10, in a rotated basis so that it is not diagonal.
 _ROTATION = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
@@ -157,12 +157,7 @@ def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]
     verdicts = [
         Verdict(case["title"], case["holds"], _told(case)) for case in data.values()
     ]
-    table = Table(
-        "Exact theory, trained layers and references. Risks are against the noiseless "
-        "target; trained risk: simulated, worst seed ± standard error.",
-        list(rows[0]),
-        rows,
-    )
+    table = Table(TABLE_CAPTION, list(rows[0]), rows)
     drawn = [
         Figure(
             "preconditioners",
@@ -178,14 +173,14 @@ def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]
         ),
         Figure(
             "loss_curves",
-            "Exact risk of the weights along training, against the exact optimum.",
+            "Exact risk of the whole layer along training, against the exact optimum.",
             partial(figures.loss_curves, data),
         ),
         Figure(
             "context_length",
             "Risk of the layer trained at one context length (vertical line) on "
-            "prompts of other lengths: theory as lines, simulation of the layer of "
-            f"seed {_first_seed(data)} as points.",
+            "prompts of other lengths: exact risks as lines, simulation of the layer "
+            f"of seed {_first_seed(data)} as points.",
             partial(figures.context_curves, data),
         ),
     ]
@@ -221,26 +216,9 @@ def _introduction(data: Mapping[str, dict[str, Any]]) -> list[str]:
 
 
 def _told(case: dict[str, Any]) -> str:
-    """The checks of one case in one line."""
-    checks = "; ".join(
-        f"{c['name']} {c['value']:.2g} "
-        f"({'≥' if c['name'].startswith('beats') else '≤'} {c['limit']:g})"
-        for c in case["checks"]
-    )
-    worst = max(case["layers"], key=lambda layer: layer["trained_risk"])
-    risk = with_error(worst["trained_risk"], worst["trained_risk_se"])
-    claim = case["claim"]
-    verdict = case["verdict"].removeprefix("holds: ")
-    told = f"{verdict}. Trained {risk}, exact {claim['layer_risk']:.6g}"
-    if claim["form"] in ("preconditioned", "full"):
-        told += f", best plain GD {claim['gd_risk']:.6g}"
-    trapped = [la["seed"] for la in case["layers"] if la["rank_one"]]
-    if trapped:
-        told += (
-            f". Seeds {trapped} stopped at a rank-one stationary point (a_y ≈ 0, the "
-            "labels read through W_K): a trap of the full layer, not its minimizer"
-        )
-    return f"{told}. {checks}."
+    """The checks of one case as sentences, after the verdict where it does not hold."""
+    checks = " ".join(c["text"][0].upper() + c["text"][1:] for c in case["checks"])
+    return checks if case["holds"] else f"{case['verdict']}. {checks}"
 
 
 RECIPE = Recipe(

@@ -91,21 +91,22 @@ def context_curves(cases: Mapping[str, dict[str, Any]]) -> Any:
     with style():
         figure, axes = grid(len(cases), columns=5)
         for axis, case in zip(axes, cases.values(), strict=True):
-            rows = case["context"]["rows"]
+            rows, lines = case["context"]["rows"], case["context"]["lines"]
             lengths = [row["length"] for row in rows]
-            axis.plot(
-                lengths,
-                [row["claimed"] for row in rows],
-                color=COLORS[0],
-                label="exact: the optimum of the training length",
-            )
-            axis.plot(
-                lengths,
-                [row["optimum"] for row in rows],
-                color=COLORS[2],
-                ls="--",
-                label="exact: best GD form at each length",
-            )
+            for name, color, dashes, label in (
+                (
+                    "claimed",
+                    COLORS[0],
+                    "-",
+                    "exact: the optimum of the training length",
+                ),
+                ("exact", COLORS[1], "-.", "exact: the trained layer"),
+                ("optimum", COLORS[2], "--", "exact: best GD form at each length"),
+            ):
+                if None not in lines[name]:
+                    axis.plot(
+                        lines["length"], lines[name], dashes, color=color, label=label
+                    )
             axis.errorbar(
                 lengths,
                 [row["simulated"] for row in rows],

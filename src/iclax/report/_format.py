@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from math import floor, isfinite, log10
 from typing import Any
 
+_MOST_DECIMALS = 7  # more are shown as powers of ten
+
 
 def with_error(value: float, error: float, heavy_tailed: bool | None = False) -> str:
     """`1.2345 ± 0.0021`: two digits of the standard error.
@@ -14,6 +16,9 @@ def with_error(value: float, error: float, heavy_tailed: bool | None = False) ->
     if not (isfinite(value) and isfinite(error)) or error <= 0:
         return f"{value:.6g}{remark}"
     decimals = max(0, 1 - floor(log10(error)))
+    if decimals > _MOST_DECIMALS:
+        digits = max(1, floor(log10(max(abs(value), error))) + decimals)
+        return f"{value:.{digits}e} ± {error:.1e}{remark}"
     return f"{value:.{decimals}f} ± {error:.{decimals}f}{remark}"
 
 

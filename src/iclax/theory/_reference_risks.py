@@ -84,7 +84,8 @@ def bayes_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     For w ~ N(μ, C) it is $E\,tr\,\Lambda (C^{-1} + X^T X / \sigma^2)^{-1}$ for any μ.
     Where $\Lambda^{1/2} C \Lambda^{1/2}$ has r equal non-zero eigenvalues c it is
     $E \sum_{i \le r} c\,\sigma^2 / (\sigma^2 + c\, s_i)$, $s_i$ the eigenvalues of a
-    standard Wishart matrix of size r: isotropic laws, Λ = C^{-1}, one subspace.
+    standard Wishart matrix of size r: isotropic laws, Λ = C^{-1}, one subspace. It is 0
+    without noise where n ≥ r, whatever the spectrum.
 
     Raises `AssumptionError` elsewhere: for mixtures, other spectra, a query law of its
     own, or tasks that are not linear.
@@ -99,7 +100,8 @@ def bayes_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     spread = law.factors[0].T @ cov @ law.factors[0]  # the spectrum of Λ^½ C Λ^½
     values = np.linalg.eigvalsh(spread) if spread.size else np.zeros(1)
     values = values[values > zero_share(spread) * values[-1]]
-    if not len(values):
+    known = prompts.noise_std == 0 and prompts.context_length >= len(values)
+    if not len(values) or known:  # as many exact equations as unknowns
         return np.float64(0.0)
     if np.ptp(values) > _FLAT * values[-1]:
         raise AssumptionError(

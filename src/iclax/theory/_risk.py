@@ -11,6 +11,7 @@ from .._errors import AssumptionError
 from .._forms import (
     AttentionForm,
     DescentForm,
+    Form,
     PosteriorForm,
     RidgeForm,
     StepForm,
@@ -39,6 +40,8 @@ def risk(predictor: Any, prompts: PromptDistribution) -> Float[Array, ""]:
 
 
 def _form_of(predictor: Any) -> Any:
+    if isinstance(predictor, Form):
+        return predictor
     if isinstance(predictor, tuple) and len(predictor) == 2:
         return AttentionForm(*as_attention(*predictor))
     if hasattr(predictor, "readout") and hasattr(predictor, "key_query"):

@@ -9,6 +9,7 @@ from ._curricula import (
     garg_curriculum as garg_curriculum,
 )
 from ._errors import Diverged as Diverged, Interrupted as Interrupted
+from ._load import load_model as load_model
 from ._minimize import minimize as minimize
 from ._objectives import (
     Objective as Objective,

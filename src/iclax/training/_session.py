@@ -45,7 +45,7 @@ class Session:
             stop = self._go_on(at, store)
             result = self._result(at)
             if store is not None and not self._unfinished(at):
-                store.finish(result.model)
+                store.finish(result.model, result.averaged)
         if self._must_raise(result.diverged):
             raise self._divergence(result)
         if stop:

@@ -19,6 +19,7 @@ from ._program import RunState
 from ._tree import from_arrays, to_arrays
 
 METRICS_SECONDS = 2.0
+WEIGHTS, LAST_WEIGHTS = "weights.safetensors", "last_weights.safetensors"
 
 
 @dataclass
@@ -35,9 +36,10 @@ class Store:
     """What a training writes to its `folder`, and where it finds what it wrote.
 
     `checkpoints/` holds the two newest checkpoints, `metrics.safetensors` the records
-    so far (rewritten while the training goes on), `weights.safetensors` the final
-    weights. Within it, no other process can train in the folder. A checkpoint notes
-    the versions of all that trained it, one after the other.
+    so far (rewritten while the training goes on), `weights.safetensors` the weights of
+    the result: averaged ones where an average was asked for, with those of the last
+    step in `last_weights.safetensors`. Within it, no other process can train in the
+    folder. A checkpoint notes the versions of all that trained it, one after the other.
     """
 
     def __init__(self, folder: Path, every: float, identity: Mapping[str, Any]):
@@ -93,9 +95,13 @@ class Store:
         self._show(at.history)
         self._saved = time.monotonic()
 
-    def finish(self, model: PyTree) -> None:
-        """Write the final weights where others find them."""
-        write_tensors(self._folder / "weights.safetensors", to_arrays(model))
+    def finish(self, model: PyTree, averaged: PyTree | None) -> None:
+        """Write the weights that a result stands for, and the last ones beside them."""
+        last = to_arrays(model)
+        if averaged is not None:
+            write_tensors(self._folder / LAST_WEIGHTS, last)
+            last |= to_arrays(averaged)
+        write_tensors(self._folder / WEIGHTS, last)
 
     def _show(self, history: History) -> None:
         path = self._folder / "metrics.safetensors"

@@ -1,0 +1,124 @@
+"""What one seed learned: the trained layer measured against the claim."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .. import theory
+from .._errors import AssumptionError
+from ..evaluation import Against, Estimate
+from ._claims import Claim
+from ._layer_training import layer_weights
+from ._trend import resting_place, unfinished
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedLayer:
+    """What one seed learned. Risks are against the noiseless target.
+
+    `exact_risk` is the exact risk of the trained weights, all of them; None where
+    theory does not know it, and `unknown` says why. `risk` is simulated, `prediction`
+    the RMS distance to the claimed predictor, `advantage` how far the risk is below
+    that of the best plain step (or GD form), paired. `vanishing_blocks` are the weights
+    outside the GD form, relative to `gamma`. `unfinished` says why training had not
+    converged, `resting` where it stopped short of the minimum. What needs an exact
+    optimum is None where none is known.
+    """
+
+    seed: int
+    gamma: Float[np.ndarray, "d d"]
+    vanishing_blocks: float
+    risk: Estimate
+    exact_risk: float | None = None
+    unknown: str = "no exact theory"
+    distance: theory.Distance | None = None
+    prediction: Estimate | None = None
+    advantage: Estimate | None = None
+    unfinished: str | None = None
+    resting: str | None = None
+    rounding: float = 0.0
+
+    def error(self, estimate: Estimate) -> float:
+        """A standard error, at least the float32 rounding of a risk, and not 0."""
+        tiny = float(np.finfo(np.float32).tiny)
+        return max(estimate.standard_error, self.rounding, tiny)
+
+
+def measured_layer(
+    claim: Claim, seed: int, model: Any, found: Against, steps: Any, risks: Any
+) -> TrainedLayer:
+    """Everything that is known of the layer that `seed` trained.
+
+    `found` is the simulation of all seeds, `risks` are the exact risks along its
+    training at `steps` (None where they were not watched).
+    """
+    name, prompts = str(seed), claim.prompts
+    weights = layer_weights(model, prompts.context_length)
+    basic = {
+        "seed": seed,
+        "gamma": weights.gamma,
+        "vanishing_blocks": float(weights.vanishing_blocks),
+        "risk": found.risks[name],
+        "prediction": found.gaps.get(name),
+        "advantage": found.advantages.get(name),
+    }
+    if not claim.known:
+        return TrainedLayer(**basic)
+    try:
+        exact, unknown = float(theory.risk(model, prompts)), ""
+    except AssumptionError as error:
+        exact, unknown = None, str(error)
+    return TrainedLayer(
+        **basic,
+        exact_risk=exact,
+        unknown=unknown,
+        distance=_distance(claim, weights.gamma),
+        unfinished=(
+            None if risks is None else unfinished(steps, risks, claim.layer_risk)
+        ),
+        resting=None if exact is None else _resting(claim, weights.gamma, exact),
+        rounding=_rounding(claim, exact or 0.0),
+    )
+
+
+def _distance(claim: Claim, gamma: np.ndarray) -> theory.Distance:
+    """From the Γ of the claim: of the best GD form, or of the part of a full layer."""
+    if claim.form != "full":
+        return theory.preconditioner_distance(gamma, claim.prompts)
+    m = theory.prompt_moments(claim.prompts)
+    size = np.linalg.norm(claim.gamma) or 1.0
+    distance = m.distance(gamma, claim.gamma) / (
+        m.distance(0 * gamma, claim.gamma) or 1
+    )
+    found = theory.preconditioner_distance(gamma, claim.prompts)
+    return found._replace(
+        norm=float(np.linalg.norm(gamma - claim.gamma) / size),
+        prediction=float(distance),
+    )
+
+
+def _resting(claim: Claim, gamma: np.ndarray, exact: float) -> str | None:
+    if is_rank_one(gamma) and not is_rank_one(claim.gamma):
+        return (
+            "it stopped at a rank-one stationary point (a_y ≈ 0, the labels read "
+            "through W_K): a trap of the full layer, not its minimizer"
+        )
+    return resting_place(exact, claim.prompts)
+
+
+def is_rank_one(gamma: np.ndarray) -> bool:
+    """Whether Γ has one direction only."""
+    values = np.linalg.svd(gamma, compute_uv=False)
+    return bool(len(values) > 1 and values[1] < 0.05 * values[0])
+
+
+def _rounding(claim: Claim, exact: float) -> float:
+    """The float32 rounding of a simulated risk.
+
+    A prediction is rounded by ε times the labels' size √z, its squared error with mean
+    r by 2ε√(rz) + ε²z: far below a standard error unless all prompts have one risk.
+    """
+    eps, size = float(np.finfo(np.float32).eps), claim.zero_risk
+    return 2 * eps * (max(exact, 0.0) * size) ** 0.5 + eps**2 * size
