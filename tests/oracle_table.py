@@ -310,6 +310,12 @@ ORACLES = {
         "simulation": "theory_one_layer::test_risks_equal_simulation"
         " via preconditioner_risk",
     },
+    "risks_at_lengths": {
+        "second formula": "theory_risk::"
+        "test_risks_at_lengths_equal_one_evaluation_each",
+        "simulation": "context_curve::"
+        "test_a_layer_that_does_not_divide_by_n_has_its_own_curve via context_curve",
+    },
     "saddles": {
         "published": "dynamics::"
         "test_saddle_losses_of_isotropic_tasks_are_the_published_ones",

@@ -176,3 +176,20 @@ def test_a_subclass_that_predicts_otherwise_has_no_form():
         theory.risk(lambda prompt: 0.0, ISOTROPIC)
     with pytest.raises(AssumptionError):
         theory.risk(PREDICTORS["ridge"], ISOTROPIC.replace(tasks=Quadratic(DIM)))
+
+
+LAYERS = [name for name in PREDICTORS if name.startswith(("layer", "stack"))]
+
+
+@pytest.mark.parametrize("name", [n for n in LAYERS if n not in UNKNOWN] + ["step"])
+@pytest.mark.parametrize("lengths", [[1, 2, 3, 4, 50], [7], [3, 400], [1, 2]])
+def test_risks_at_lengths_equal_one_evaluation_each(name, lengths):
+    predictor = PREDICTORS[name]
+    found = theory.risks_at_lengths(predictor, MEAN, lengths)
+    one = [theory.risk(predictor, MEAN.replace(context_length=n)) for n in lengths]
+    np.testing.assert_allclose(found, one, rtol=1e-9)
+
+
+def test_risks_at_lengths_are_for_layers():
+    with pytest.raises(AssumptionError, match="one length after the other"):
+        theory.risks_at_lengths(PREDICTORS["ridge"], ISOTROPIC, [1, 2])

@@ -71,9 +71,17 @@ def _lines(
     return {
         "length": grid,
         "optimum": theory.context_length_risks(claim.prompts, grid, retrained=True),
-        "claimed": [_exact(best, claim, int(n)) for n in grid],
-        "exact": [_exact(trained, claim, int(n)) for n in grid],
+        "claimed": _line(best, claim, grid),
+        "exact": _line(trained, claim, grid),
     }
+
+
+def _line(form: Any, claim: Claim, grid: np.ndarray) -> Any:
+    """Exact risks at all lengths; None where theory does not know them."""
+    try:
+        return theory.risks_at_lengths(form, claim.prompts, grid)
+    except AssumptionError:
+        return [None] * len(grid)
 
 
 def _exact(form: Any, claim: Claim, length: int) -> float | None:

@@ -95,7 +95,7 @@ from ._reference_risks import (
     gradient_descent_risk as gradient_descent_risk,
     ridge_risk as ridge_risk,
 )
-from ._risk import risk as risk
+from ._risk import risk as risk, risks_at_lengths as risks_at_lengths
 from ._saddles import Saddles as Saddles, saddles as saddles
 from ._subspaces import (
     angle_risks as angle_risks,

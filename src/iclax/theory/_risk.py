@@ -39,6 +39,35 @@ def risk(predictor: Any, prompts: PromptDistribution) -> Float[Array, ""]:
     return _risk_of(_form_of(predictor), prompts)
 
 
+def risks_at_lengths(
+    predictor: Any, prompts: PromptDistribution, lengths: Float[Array, " m"] | Any
+) -> Float[Array, " m"]:
+    r"""`risk` of a layer or a step at each of the context lengths `lengths`; exact.
+
+    The risk is a polynomial of degree two in 1/n (in n for a layer that is not divided
+    by n), because given f the examples are independent: three lengths say all of it.
+    NumPy only. Raises `AssumptionError` for other predictors and where `risk` does.
+    """
+    form, lengths = _form_of(predictor), np.asarray(lengths, dtype=np.float64)
+    if not isinstance(form, AttentionForm | StepForm):
+        raise AssumptionError(
+            "risks at many context lengths",
+            "a layer of linear attention, or a step",
+            "ask `theory.risk` at one length after the other",
+        )
+    grows = isinstance(form, AttentionForm) and form.divisor is not None
+    variable = (lambda n: n) if grows else (lambda n: 1 / n)
+    last = int(np.max(lengths)) + 2  # nodes around all lengths: nothing is amplified
+    nodes = np.array([1.0, last // 2 + 1 if grows else 2, last])
+    values = [risk(form, prompts.replace(context_length=int(n))) for n in nodes]
+    at, known = variable(lengths)[:, None], variable(nodes)
+    total = np.zeros(len(lengths))
+    for i, value in enumerate(values):
+        others = np.delete(known, i)[None]
+        total += value * np.prod((at - others) / (known[i] - others), axis=1)
+    return total
+
+
 def _form_of(predictor: Any) -> Any:
     if isinstance(predictor, Form):
         return predictor
