@@ -114,6 +114,14 @@ def test_terms_of_infinite_variance_are_heavy_tailed(count):
         assert flags(draw, count) >= 0.9
 
 
+def test_one_term_that_makes_the_spread_is_heavy_tailed_among_few_too():
+    terms = np.random.default_rng(9).exponential(size=50)
+    assert not estimate(summed(terms)).heavy_tailed
+    terms[20] = 100
+    found = estimate(summed(terms))
+    assert found.heavy_tailed and found.effective_count == pytest.approx(1, abs=0.1)
+
+
 def test_estimates_hold_fail_or_do_not_decide():
     found = Estimate(1.0, 0.1, 100)
     assert found.agrees(1.29) is True and found.agrees(1.31) is False

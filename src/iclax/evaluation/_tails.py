@@ -39,16 +39,20 @@ def effective_count(sums: Sums) -> float:
 def is_heavy_tailed(sums: Sums, power_tails: bool = False) -> bool:
     r"""Whether the standard error of the mean of these terms cannot be trusted.
 
-    True where $\xi > \frac12 + 2/\sqrt k$ (the variance looks infinite, by more than
-    ξ is uncertain), where one term makes the spread (effective count below 1.25), and
-    where $\xi > \frac14$ on prompts known to have `power_tails`: how heavy they are
-    shows in so few of the terms that a sample of thousands may have none of these.
+    True where one term makes the spread (effective count below 1.25), where the
+    variance looks infinite ($\xi > \frac12 + 16/k$, as ξ of few terms is uncertain and
+    too high) and the effective count is below 100, and where $\xi > \frac14$ on prompts
+    known to have `power_tails`: how heavy they are shows in so few of the terms that a
+    sample of thousands may have none of these.
     """
-    shape, k = excess_shape(sums.largest, sums.count)
+    (shape, k), effective = (
+        excess_shape(sums.largest, sums.count),
+        effective_count(sums),
+    )
     return bool(
-        shape > 0.5 + 2 / max(k, 1) ** 0.5
+        effective < 1.25
+        or (effective < 100 and shape > 0.5 + 16 / k)
         or (power_tails and not shape <= 0.25)
-        or effective_count(sums) < 1.25
     )
 
 
