@@ -14,8 +14,8 @@ from .._forms import PosteriorForm
 from .._psd import as_covariance, psd_root
 from ..prompts import Prompt
 from ._prefixes import points
-from ._recursion import filtered
-from ._solve import semidefinite_root, solve_and_log_det
+from ._recursion import filtered, posterior
+from ._solve import semidefinite_root
 
 
 class GaussianPosteriorMean(eqx.Module):
@@ -55,21 +55,11 @@ class GaussianPosteriorMean(eqx.Module):
         return PosteriorForm(self.mean, self.factor, self.noise_std)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
-        noiseless = self.noise_std == 0
-        exact = lambda prompt: self.prefixes(prompt)[-1]  # where systems are singular
-        solved = lambda prompt: _posterior(
-            prompt, self.mean, self.factor, self.noise_std
-        )[0]
-        if is_concrete(noiseless):
-            return exact(prompt) if noiseless else solved(prompt)
-        return jax.lax.cond(noiseless, exact, solved, prompt)
+        return _posterior(prompt, self.mean, self.factor, self.noise_std)[0]
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
-        """See `prefixes`: by rank-one updates."""
-        at = points(prompt)
-        mean, factor = (jnp.asarray(a, at.dtype) for a in (self.mean, self.factor))
-        ys = jnp.asarray(prompt.ys, at.dtype)
-        return filtered(at, ys, mean, factor, self.noise_std)[0]
+        """See `prefixes`: by reflections, one example after the other."""
+        return _filtered(prompt, self.mean, self.factor, self.noise_std)[0]
 
 
 def _posterior(
@@ -78,28 +68,33 @@ def _posterior(
     factor: Float[Array, "d r"],
     noise_std: Any,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    r"""The prediction for w ~ N(m, F Fᵀ), and the log evidence up to a constant.
+    """The prediction for w = m + Fξ, and the log evidence up to a constant."""
+    prior, zs, residuals = _whitened(prompt, mean, factor)
+    value, evidence = posterior(zs[:-1], zs[-1], residuals, noise_std)
+    return prior[-1] + value, evidence
 
-    With Z = X F and w = m + Fξ, from the smaller of the systems $Z^T Z + \sigma^2 I_r$
-    and $Z Z^T + \sigma^2 I_n$: σ² alone then never holds up a null space, in which
-    rounding would decide.
-    """
+
+def _filtered(
+    prompt: Prompt,
+    mean: Float[Array, " d"],
+    factor: Float[Array, "d r"],
+    noise_std: Any,
+) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """The same at every point, from the examples before it."""
+    prior, zs, residuals = _whitened(prompt, mean, factor)
+    values, evidence = filtered(zs, residuals, noise_std)
+    return prior + values, evidence
+
+
+def _whitened(
+    prompt: Prompt, mean: Float[Array, " d"], factor: Float[Array, "d r"]
+) -> tuple[Float[Array, " m"], Float[Array, "m r"], Float[Array, " n"]]:
+    """m at all points, the points as ξ sees them, and what m leaves of the labels."""
     at = points(prompt)
     mean, factor = jnp.asarray(mean, at.dtype), jnp.asarray(factor, at.dtype)
-    xs, variance = at[:-1], noise_std**2
-    z, residuals = xs @ factor, prompt.ys - xs @ mean
-    n, r = z.shape
-    if n < r:
-        system = z @ z.T + variance * jnp.eye(n, dtype=z.dtype)
-        fit, log_det = solve_and_log_det(system, residuals)
-        xi, quadratic = fit @ z, residuals @ fit
-    else:
-        system = z.T @ z + variance * jnp.eye(r, dtype=z.dtype)
-        xi, log_det = solve_and_log_det(system, residuals @ z)
-        # yᵀ(ZZᵀ + σ²I)⁻¹y as a sum of squares: nothing cancels.
-        left = residuals - z @ xi
-        quadratic = (left @ left + variance * (xi @ xi)) / variance
-    return at[-1] @ (mean + factor @ xi), -0.5 * (quadratic + log_det)
+    with jax.default_matmul_precision("highest"):
+        prior, zs = at @ mean, at @ factor
+    return prior, zs, jnp.asarray(prompt.ys, at.dtype) - prior[:-1]
 
 
 class MixturePosteriorMean(eqx.Module):
@@ -127,24 +122,17 @@ class MixturePosteriorMean(eqx.Module):
         self.factors, self.noise_std = as_array(factors), noise_std
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
-        values, evidence = jax.vmap(_posterior, (None, 0, 0, None))(
-            prompt,
-            jnp.asarray(self.means),
-            jnp.asarray(self.factors),
-            self.noise_std,
-        )
+        values, evidence = self._of_each(_posterior, prompt)
         prior = jnp.log(jnp.asarray(self.weights, evidence.dtype))
         return jax.nn.softmax(prior + evidence) @ values
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
-        """See `prefixes`: rank-one updates of every component and its evidence."""
-        at = points(prompt)
-        values, evidence = jax.vmap(filtered, (None, None, 0, 0, None))(
-            at,
-            jnp.asarray(prompt.ys, at.dtype),
-            jnp.asarray(self.means, at.dtype),
-            jnp.asarray(self.factors, at.dtype),
-            self.noise_std,
-        )
-        prior = jnp.log(jnp.asarray(self.weights, at.dtype))[:, None]
+        """See `prefixes`: those of every component and its evidence."""
+        values, evidence = self._of_each(_filtered, prompt)
+        prior = jnp.log(jnp.asarray(self.weights, evidence.dtype))[:, None]
         return jnp.sum(jax.nn.softmax(prior + evidence, 0) * values, 0)
+
+    def _of_each(self, posterior: Any, prompt: Prompt) -> tuple[Array, Array]:
+        means, factors = jnp.asarray(self.means), jnp.asarray(self.factors)
+        each = jax.vmap(posterior, (None, 0, 0, None))
+        return each(prompt, means, factors, self.noise_std)

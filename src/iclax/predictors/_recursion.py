@@ -1,61 +1,107 @@
-"""Posterior means of linear tasks, one example at a time by rank-one updates."""
+"""Posterior means of zᵀξ for ξ ~ N(0, I_r) and label noise σ, of one prompt."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
+from ._reflections import limits, swept, told
 
 
-class Belief(NamedTuple):
-    """w | examples ~ N(`mean`, S Sᵀ) with S = `root`, and the log density of the labels
-    so far."""
-
-    mean: Float[Array, " d"]
-    root: Float[Array, "d r"]
-    log_evidence: Float[Array, ""]
-
-
+@jax.jit
 def filtered(
-    at: Float[Array, "m d"],
-    ys: Float[Array, " n"],
-    mean: Float[Array, " d"],
-    root: Float[Array, "d r"],
-    noise_std: Any,
+    at: Float[Array, "m r"], ys: Float[Array, " n"], noise_std: Any
 ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
-    r"""Predictions and log evidence at each of the m = n + 1 points, before its label.
+    """Predictions and log evidence at each of the m = n + 1 points, before its label.
 
-    With $f = S^T x$ and $s = f^T f + \sigma^2$ the update is $w \leftarrow w + S f (y -
-    x^T w) / s$, $S \leftarrow S - S f f^T / (s + \sigma \sqrt s)$: Potter's, in O(n d
-    r) for all prefixes together. A root resolves σ down to the rounding of S, a
-    covariance only down to the square root of that. A label that is already determined
-    (f = 0 and σ = 0) changes nothing.
+    σ = `noise_std` ≥ 0; σ = 0 is the limit σ → 0, least squares of least norm.
     """
-    least = (100 * jnp.finfo(at.dtype).eps) ** 2 * jnp.max(jnp.sum(root**2, 1))
-    noise_std = jnp.asarray(noise_std, at.dtype)
+    variance = jnp.asarray(noise_std, at.dtype) ** 2
+    with jax.default_matmul_precision("highest"):
+        condition = _at_once if len(ys) <= at.shape[1] else _one_by_one
+        means, variances = condition(at, ys, variance)
+    lost = _lost(ys - means[:-1], variances)
+    return means, jnp.append(jnp.zeros(1, at.dtype), -0.5 * jnp.cumsum(lost))
 
-    def step(belief: Belief, example: tuple[Array, Array]) -> tuple[Belief, Any]:
-        x, y = example
-        mean, root, log_evidence = belief
-        f, guess = x @ root, x @ mean
-        size = f @ f
-        informative = (noise_std > 0) | (size > least * (x @ x))
-        s = jnp.where(informative, size + noise_std**2, 1.0)
-        gain = jnp.where(informative, 1 / s, 0.0)
-        error, along = y - guess, root @ f
-        shrink = jnp.where(informative, 1 / (s + noise_std * jnp.sqrt(s)), 0.0)
-        update = Belief(
-            mean + gain * error * along,
-            root - shrink * jnp.outer(along, f),
-            log_evidence - 0.5 * (gain * error**2 + jnp.log(s)),
-        )
-        return update, (guess, log_evidence)
 
-    start = Belief(mean, root, jnp.zeros((), at.dtype))
-    end, (guesses, evidence) = jax.lax.scan(step, start, (at[:-1], ys))
-    return (
-        jnp.append(guesses, at[-1] @ end.mean),
-        jnp.append(evidence, end.log_evidence),
+@jax.jit
+def posterior(
+    zs: Float[Array, "n r"],
+    query: Float[Array, " r"],
+    ys: Float[Array, " n"],
+    noise_std: Any,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    r"""The prediction at `query`, and the log evidence up to a constant; see `filtered`.
+
+    For n ≥ r the coordinates of Z change places with the examples: $q^T (Z^T Z +
+    \sigma^2 I)^{-1} Z^T y$ is the mean at the functional y, of covariances $Z^T Z$,
+    from "labels" q of r "examples", the columns of Z.
+    """
+    (n, r), variance = zs.shape, jnp.asarray(noise_std, zs.dtype) ** 2
+    if n < r:
+        means, evidence = filtered(jnp.concatenate([zs, query[None]]), ys, noise_std)
+        return means[-1], evidence[-1]
+    with jax.default_matmul_precision("highest"):
+        found = swept(jnp.concatenate([zs.T, ys[None]]), query, variance, limits(zs.T))
+    # What is left of y is yᵀ(ZZᵀ + σ²I)⁻¹y as a sum of squares: nothing cancels.
+    left = found.rows[0] ** 2 / jnp.where(found.free, _positive(variance), 1.0)
+    log_det = jnp.sum(jnp.log(_positive(found.variances)))
+    return found.means[-1], -0.5 * (jnp.sum(left) + log_det)
+
+
+def _at_once(
+    at: Float[Array, "m r"], ys: Float[Array, " n"], variance: Float[Array, ""]
+) -> tuple[Float[Array, " m"], Float[Array, " n"]]:
+    """Means of all points before their label, and the variance of each label."""
+    at = at @ _by_size(at)
+    found = swept(at, ys, variance, limits(at))
+    return found.means, found.variances
+
+
+def _one_by_one(
+    at: Float[Array, "m r"], ys: Float[Array, " n"], variance: Float[Array, ""]
+) -> tuple[Float[Array, " m"], Float[Array, " n"]]:
+    """The same, in memory and time that grow with n only as the examples do."""
+    r = at.shape[1]
+    if r == 0:
+        return jnp.zeros_like(at[:, 0]), jnp.broadcast_to(variance, ys.shape)
+    root, each = _by_size(at), jnp.arange(r)
+    row, column = limits(at)
+    column = column @ root
+
+    def step(state: Any, example: Any) -> tuple[Any, Any]:
+        mean, root, free = state
+        x, y, size = example
+        guess, slot = x @ mean, jnp.min(jnp.where(free, each, r - 1))
+        new = told(root, x @ root, free, slot, size * column, variance, ~jnp.any(free))
+        moved = mean + new.gain * (y - guess)
+        return (moved, new.rows, new.free), (guess, new.variance)
+
+    start = (jnp.zeros(r, at.dtype), root, jnp.ones(r, bool))
+    (mean, _, _), (guesses, variances) = jax.lax.scan(
+        step, start, (at[:-1], ys, row[:-1])
     )
+    return jnp.append(guesses, at[-1] @ mean), variances
+
+
+def _by_size(at: Float[Array, "m r"]) -> Float[Array, "r r"]:
+    """The permutation that puts the coordinates of the largest numbers first.
+
+    With them first, rounding of large coordinates stays out of small ones.
+    """
+    size, each = jnp.max(jnp.abs(at), 0), jnp.arange(at.shape[1])
+    first = (size[:, None] > size[None]) | (
+        (size[:, None] == size[None]) & (each[:, None] < each[None])
+    )
+    return (jnp.sum(first, 0)[:, None] == each[None]).astype(at.dtype)
+
+
+def _lost(surprises: Array, variances: Array) -> Array:
+    return surprises**2 / _positive(variances) + jnp.log(_positive(variances))
+
+
+def _positive(variance: Array) -> Array:
+    """Without noise there is no density of the labels, and no division by 0."""
+    return jnp.where(variance > 0, variance, 1.0)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -13,8 +12,7 @@ from .._errors import SettingError
 from .._forms import RidgeForm
 from ..prompts import Prompt
 from ._prefixes import points
-from ._recursion import filtered
-from ._solve import solve
+from ._recursion import filtered, posterior
 
 
 class Ridge(eqx.Module):
@@ -36,21 +34,18 @@ class Ridge(eqx.Module):
         return RidgeForm(self.strength)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
-        xs, ys = prompt.xs, prompt.ys
-        n, d = xs.shape
-        if n < d:  # the same by the n × n system (X Xᵀ + λI)
-            gram = xs @ xs.T + self.strength * jnp.eye(n, dtype=xs.dtype)
-            return (xs @ prompt.query) @ solve(gram, ys)
-        gram = xs.T @ xs + self.strength * jnp.eye(d, dtype=xs.dtype)
-        return prompt.query @ solve(gram, ys @ xs)
+        at = points(prompt)
+        ys = jnp.asarray(prompt.ys, at.dtype)
+        return posterior(at[:-1], at[-1], ys, self._noise_std(at))[0]
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
-        """See `prefixes`: by rank-one updates."""
+        """See `prefixes`: by reflections, one example after the other."""
         at = points(prompt)
-        d, noise_std = at.shape[1], jnp.sqrt(jnp.asarray(self.strength, at.dtype))
-        mean, root = jnp.zeros(d, at.dtype), jnp.eye(d, dtype=at.dtype)
         ys = jnp.asarray(prompt.ys, at.dtype)
-        return filtered(at, ys, mean, root, noise_std)[0]
+        return filtered(at, ys, self._noise_std(at))[0]
+
+    def _noise_std(self, at: Array) -> Array:
+        return jnp.sqrt(jnp.asarray(self.strength, at.dtype))
 
 
 class LeastSquares(eqx.Module):
@@ -61,36 +56,10 @@ class LeastSquares(eqx.Module):
         return RidgeForm(0.0)
 
     def __call__(self, prompt: Prompt) -> Float[Array, ""]:
-        return prompt.query @ jnp.linalg.lstsq(prompt.xs, prompt.ys)[0]
+        at = points(prompt)
+        return posterior(at[:-1], at[-1], jnp.asarray(prompt.ys, at.dtype), 0.0)[0]
 
     def prefixes(self, prompt: Prompt) -> Float[Array, " m"]:
-        r"""See `prefixes`: Greville's recursion for $X^+ y$.
-
-        A new x with a part c outside the span of those before moves w along c; any
-        other by a rank-one update of $S = (X^T X)^+$.
-        """
+        """See `prefixes`: the limit λ → 0 of those of `Ridge`."""
         at = points(prompt)
-        xs, query = at[:-1], at[-1]
-        eye = jnp.eye(len(query), dtype=at.dtype)
-        tolerance = 100 * jnp.finfo(eye.dtype).eps
-
-        def step(state: Any, example: Any) -> tuple[Any, Any]:
-            w, s, outside = state
-            x, y = example
-            c, sx, guess = outside @ x, s @ x, x @ w
-            size = c @ c
-            new = size > tolerance * (x @ x)
-            along = c / jnp.where(new, size, 1.0)
-            growth = 1 + x @ sx
-            cross = jnp.outer(sx, along)
-            if_new = s - cross - cross.T + growth * jnp.outer(along, along)
-            if_old = s - jnp.outer(sx, sx) / growth
-            gain = jnp.where(new, along, sx / growth)
-            outside = jnp.where(new, outside - jnp.outer(c, along), outside)
-            return (w + gain * (y - guess), jnp.where(new, if_new, if_old), outside), (
-                guess
-            )
-
-        start = (jnp.zeros_like(query), jnp.zeros_like(eye), eye)
-        (w, _, _), guesses = jax.lax.scan(step, start, (xs, prompt.ys))
-        return jnp.append(guesses, query @ w)
+        return filtered(at, jnp.asarray(prompt.ys, at.dtype), 0.0)[0]
