@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from .._arrays import Array
-from ._reflections import limits, swept, told
+from ._reflections import errors_of, shares_of, swept, told
 
 
 @jax.jit
@@ -33,7 +33,7 @@ def posterior(
     ys: Float[Array, " n"],
     noise_std: Any,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    r"""The prediction at `query`, and the log evidence up to a constant; see `filtered`.
+    r"""The prediction at `query` and the log evidence up to a constant (`filtered`).
 
     For n ≥ r the coordinates of Z change places with the examples: $q^T (Z^T Z +
     \sigma^2 I)^{-1} Z^T y$ is the mean at the functional y, of covariances $Z^T Z$,
@@ -44,7 +44,9 @@ def posterior(
         means, evidence = filtered(jnp.concatenate([zs, query[None]]), ys, noise_std)
         return means[-1], evidence[-1]
     with jax.default_matmul_precision("highest"):
-        found = swept(jnp.concatenate([zs.T, ys[None]]), query, variance, limits(zs.T))
+        found = swept(
+            jnp.concatenate([zs.T, ys[None]]), query, variance, shares_of(zs.T)
+        )
     # What is left of y is yᵀ(ZZᵀ + σ²I)⁻¹y as a sum of squares: nothing cancels.
     left = found.rows[0] ** 2 / jnp.where(found.free, _positive(variance), 1.0)
     log_det = jnp.sum(jnp.log(_positive(found.variances)))
@@ -56,7 +58,7 @@ def _at_once(
 ) -> tuple[Float[Array, " m"], Float[Array, " n"]]:
     """Means of all points before their label, and the variance of each label."""
     at = at @ _by_size(at)
-    found = swept(at, ys, variance, limits(at))
+    found = swept(at, ys, variance, shares_of(at))
     return found.means, found.variances
 
 
@@ -66,23 +68,23 @@ def _one_by_one(
     """The same, in memory and time that grow with n only as the examples do."""
     r = at.shape[1]
     if r == 0:
-        return jnp.zeros_like(at[:, 0]), jnp.broadcast_to(variance, ys.shape)
-    root, each = _by_size(at), jnp.arange(r)
-    row, column = limits(at)
-    column = column @ root
+        return jnp.zeros(len(at), at.dtype), jnp.broadcast_to(variance, ys.shape)
+    root, each, frozen = _by_size(at), jnp.arange(r), jax.lax.stop_gradient
+    shares = shares_of(at) @ root
 
     def step(state: Any, example: Any) -> tuple[Any, Any]:
-        mean, root, free = state
-        x, y, size = example
+        mean, root, free, errors = state
+        x, y, error = example
         guess, slot = x @ mean, jnp.min(jnp.where(free, each, r - 1))
-        new = told(root, x @ root, free, slot, size * column, variance, ~jnp.any(free))
+        limit = errors, jnp.hypot(error, jnp.linalg.norm(frozen(x) * errors)), shares
+        new = told(root, x @ root, free, slot, *limit, variance, ~jnp.any(free))
         moved = mean + new.gain * (y - guess)
-        return (moved, new.rows, new.free), (guess, new.variance)
+        return (moved, new.rows, new.free, new.errors), (guess, new.variance)
 
-    start = (jnp.zeros(r, at.dtype), root, jnp.ones(r, bool))
-    (mean, _, _), (guesses, variances) = jax.lax.scan(
-        step, start, (at[:-1], ys, row[:-1])
-    )
+    none = jnp.zeros(r, at.dtype)
+    start = (none, root, jnp.ones(r, bool), none)
+    examples = (at[:-1], ys, errors_of(at[:-1]))
+    (mean, *_), (guesses, variances) = jax.lax.scan(step, start, examples)
     return jnp.append(guesses, at[-1] @ mean), variances
 
 

@@ -19,24 +19,21 @@ from jaxtyping import Bool, Float
 
 from .._arrays import Array
 
-_ROUNDING = 32  # times ε: parts in free columns up to this are taken for rounding
+_ROUNDING = 8  # times its estimated error a free part is taken for rounding
 _STAGES = 2  # loops, each over the rows that are still to come
 
 
-class Limits(NamedTuple):
-    """What is rounding in a free column: at most `row` of the example × `column`."""
+def errors_of(rows: Float[Array, "m r"]) -> Float[Array, " m"]:
+    """The rounding of each row, as a length."""
+    size = jnp.sqrt(jnp.sum(rows**2, 1))
+    return jax.lax.stop_gradient(jnp.finfo(rows.dtype).eps * size)
 
-    row: Float[Array, " m"]
-    column: Float[Array, " r"]
 
-
-def limits(rows: Float[Array, "m r"]) -> Limits:
-    """Limits that scale with the examples and with each coordinate of theirs."""
-    rows = jax.lax.stop_gradient(rows)
+def shares_of(rows: Float[Array, "m r"]) -> Float[Array, " r"]:
+    """The largest share that each coordinate has in a row: its rounding scales so."""
     size = jnp.sqrt(jnp.sum(rows**2, 1))
     shares = jnp.abs(rows) / jnp.where(size > 0, size, 1.0)[:, None]
-    epsilon = jnp.finfo(rows.dtype).eps
-    return Limits(_ROUNDING * epsilon * size, jnp.max(shares, 0, initial=0.0))
+    return jax.lax.stop_gradient(jnp.max(shares, 0, initial=0.0))
 
 
 class Told(NamedTuple):
@@ -44,6 +41,7 @@ class Told(NamedTuple):
 
     rows: Float[Array, "m r"]
     free: Bool[Array, " r"]
+    errors: Float[Array, " m"]  # of the free parts of `rows`, estimated
     gain: Float[Array, " m"]
     variance: Float[Array, ""]  # of the label, before it was seen
 
@@ -53,41 +51,58 @@ def told(
     parts: Float[Array, " r"],
     free: Bool[Array, " r"],
     slot: Any,
-    limit: Float[Array, " r"],
+    errors: Float[Array, " m"],
+    error: Float[Array, ""],
+    shares: Float[Array, " r"],
     noise_variance: Float[Array, ""],
     turn: Any = False,
 ) -> Told:
     r"""`rows` times the root, after the label of an example z with `parts` z S.
 
-    $A \leftarrow (A - u v^T)\,\mathrm{diag}(\alpha)$ where a free column has a part
-    larger than `limit`: the reflection to column `slot`, a free one, and the rotation
-    against the noise. Else only the taken columns move, by Potter's formula; with
-    `turn` by a reflection to column `slot`, which keeps one large column, of a label
-    that told next to nothing, out of the others.
+    Where a free column has a part beyond rounding, two reflections: one of the free
+    columns, after which column `slot`, a free one, holds all of their part, and one of
+    this column with the taken ones. No other free column meets a taken one: so they
+    keep no part in any example before, not even one of order σ². Column `slot` is then
+    rotated against the noise, and taken. Else only the taken columns move, by Potter's
+    formula; with `turn` by a reflection to column `slot`, which keeps one large column,
+    of a label that told next to nothing, out of the others.
+
+    Rounding is what `error`, that of z S, explains, by the `shares` of the coordinates.
+    A row takes on the error of z as far as it has a part along it: nearly dependent
+    examples make errors grow, and rank is judged by them.
     """
-    each = jnp.arange(rows.shape[1])
-    new = jnp.any(free & (jnp.abs(parts) > limit))
-    parts = jnp.where(free & ~new, 0.0, parts)
+    here = jnp.arange(rows.shape[1]) == slot
+    new = jnp.any(free & (jnp.abs(parts) > _ROUNDING * error * shares))
+    fresh, known = jnp.where(free & new, parts, 0.0), jnp.where(free, 0.0, parts)
     unit = jnp.where(new, noise_variance, 1.0)  # the taken columns hold 1/σ of theirs
-    square = parts**2
-    size = jnp.sum(jnp.where(free, square, 0.0)) + unit * jnp.sum(
-        jnp.where(free, 0.0, square)
-    )
-    pivot = (new | turn) & (size > 0)
+    outer = jnp.sum(fresh**2)
+    size = outer + unit * jnp.sum(known**2)
     variance = size + unit
-    root = jnp.sqrt(variance)
+    along_fresh = rows @ fresh
+    along = along_fresh + unit * (rows @ known)
+    pivot = (new | turn) & (size > 0)
     length = jnp.sqrt(jnp.where(pivot, size, 1.0))
-    chosen = parts[slot]
-    shift = jnp.where(pivot, jnp.where(chosen < 0, -length, length), 0.0)
-    divisor = jnp.where(pivot, size + length * jnp.abs(chosen), variance + root)
-    along = rows @ (parts * jnp.where(free | ~new, 1.0, noise_variance))
-    left = (along + shift * rows[:, slot]) / divisor
-    here = each == slot
-    scale = jnp.where(here & pivot, 1 / root, 1.0)
-    right = (parts + jnp.where(here, shift, 0.0)) * scale
+    reach = jnp.sqrt(jnp.where(new, outer, 1.0))
+    column, chosen = rows[:, slot], parts[slot]
+    sign = jnp.where(chosen < 0, -1.0, 1.0)
+    # Column `slot` before its reflection with the taken ones, and the part there.
+    chosen_taken = jnp.where(new, reach, chosen)
+    column_taken = jnp.where(new, along_fresh / reach, column)
+    left_free = (along_fresh + sign * reach * column) / (
+        reach * (reach + jnp.abs(chosen))
+    )
+    shift = jnp.where(chosen_taken < 0, -length, length)
+    left_taken = jnp.where(
+        pivot,
+        (along + shift * column_taken) / (length * (length + jnp.abs(chosen_taken))),
+        along / (variance + jnp.sqrt(variance)),
+    )
+    moved = rows - left_free[:, None] * fresh[None] - left_taken[:, None] * known[None]
+    gone = along / (length * jnp.sqrt(variance))
     return Told(
-        rows * scale[None] - left[:, None] * right[None],
+        jnp.where((here & pivot)[None], gone[:, None], moved),
         free & ~(here & new),
+        jnp.hypot(errors, jax.lax.stop_gradient(along_fresh / reach**2) * error),
         along / variance,
         jnp.where(new, variance, noise_variance * variance),
     )
@@ -107,11 +122,12 @@ def swept(
     rows: Float[Array, "m r"],
     labels: Float[Array, " n"],
     noise_variance: Float[Array, ""],
-    bounds: Limits,
+    shares: Float[Array, " r"],
 ) -> Swept:
     """Conditions on the labels of the first n ≤ r of `rows`, in their order."""
     (m, r), n = rows.shape, len(labels)
     free, means = jnp.ones(r, bool), jnp.zeros(m, rows.dtype)
+    errors = errors_of(rows)
     done, variances = 0, []
     for stage in range(_STAGES):
         end = (n * (stage + 1)) // _STAGES
@@ -120,21 +136,23 @@ def swept(
         rest = jnp.arange(len(rows))
 
         def step(i: Any, state: Any, done: int = done, rest: Array = rest) -> Any:
-            rows, free, means, variances = state
-            limit = bounds.row[done + i] * bounds.column
-            new = told(rows, rows[i], free, done + i, limit, noise_variance)
+            rows, free, errors, means, variances = state
+            limit = errors, errors[i], shares
+            new = told(rows, rows[i], free, done + i, *limit, noise_variance)
             surprise = labels[done + i] - means[done + i]
             later = jnp.where(rest > i, new.gain * surprise, 0.0)
             return (
                 new.rows,
                 new.free,
+                new.errors,
                 means.at[done:].add(later),
-                (variances.at[i].set(new.variance)),
+                variances.at[i].set(new.variance),
             )
 
-        start = (rows, free, means, jnp.zeros(end - done, rows.dtype))
-        rows, free, means, found = jax.lax.fori_loop(0, end - done, step, start)
-        rows, done = rows[end - done :], end
+        start = (rows, free, errors, means, jnp.zeros(end - done, rows.dtype))
+        state = jax.lax.fori_loop(0, end - done, step, start)
+        (rows, free, errors, means, found), past = state, end - done
+        rows, errors, done = rows[past:], errors[past:], end
         variances.append(found)
     variances.append(jnp.zeros(0, rows.dtype))  # there may be no label at all
     return Swept(means, jnp.concatenate(variances), rows, free)
