@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import pytest
 
 from iclax import covariates as laws, tasks as families, theory
 from iclax.prompts import Prompt, PromptDistribution
@@ -21,6 +22,12 @@ def spd(dim: int, seed: int, rank: int | None = None) -> np.ndarray:
 
 def vector(dim: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(dim)
+
+
+def mostly_in_ci(values, keep):
+    """Parameters of a test: all but those to `keep` are run in CI only (`-m ci`)."""
+    ci = pytest.mark.ci
+    return [v if v in keep else pytest.param(v, marks=ci) for v in values]
 
 
 COVARIATES = {

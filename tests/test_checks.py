@@ -59,7 +59,8 @@ def test_an_exact_minimum_of_zero_is_judged_on_the_scale_of_predicting_zero(best
     [
         ({}, False, "5 % above its minimum 1 (at most 1 %)"),
         ({"unfinished": "training has not converged"}, None, "has not converged"),
-        ({"resting": "it rests at a saddle"}, False, "it rests at a saddle"),
+        ({"unfinished": "it rests at a saddle"}, None, "it rests at a saddle"),
+        ({"trapped": "a trap"}, False, "a trap"),
         ({"exact_risk": None, "unknown": "why"}, None, "not known (why)"),
     ],
 )

@@ -40,7 +40,8 @@ def test_lines_are_exact_at_every_length(prompts):
 
 
 def test_long_ranges_have_as_many_lengths_as_a_figure_can_show():
-    found = curve(ISOTROPIC, undivided(np.eye(2), 10), (1, 50_000))["lines"]
+    claim, layer = exact_claim(ISOTROPIC), undivided(np.eye(2), 10)
+    found = context_curve(claim, layer, (1, 50_000), 64, jr.key(0))["lines"]
     assert found["length"][0] == 1 and found["length"][-1] == 50_000
     assert len(found["length"]) <= 400 and len(set(found["length"][:9])) == 9
 

@@ -12,7 +12,7 @@ from helpers import COVARIATES, FAMILIES
 
 from iclax import covariates as laws, sampling, tasks as families
 from iclax._errors import AssumptionError, SettingError
-from iclax.evaluation import simulate_risks
+from iclax.evaluation import simulate_moments, simulate_risks
 from iclax.predictors import GradientStep, bayes_predictor
 from iclax.prompts import PromptDistribution, RepeatedPoint
 
@@ -110,7 +110,7 @@ def statistics(prompt):
     return jnp.tanh(jnp.concatenate([jnp.ravel(v) for v in flat]) / 3)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", helpers.mostly_in_ci(CASES, keep=REPLACED))
 def test_a_fresh_batch_is_distributed_like_sample(name, getkey):
     prompts = CASES[name]
     draw = sampling.fresh_batch(prompts, NUM)
@@ -195,6 +195,11 @@ def test_draws_that_a_program_would_get_wrong_are_refused(prompts, key, found):
     with pytest.raises(SettingError, match=found) as caught:
         simulate_risks({"s": GradientStep(1.0)}, prompts, num_prompts=8, key=jr.key(0))
     assert caught.value.key == key
+    if prompts.query_covariates is None:
+        parts = prompts.tasks, prompts.covariates
+        with pytest.raises(SettingError, match=found) as caught:
+            simulate_moments(*parts, key=jr.key(0), num_tasks=8)
+        assert caught.value.key == key
 
 
 def test_one_task_for_all_keys_is_a_task_distribution():

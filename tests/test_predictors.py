@@ -376,7 +376,13 @@ def sampled(law, count, getkey):
     return jax.vmap(law.sample)(jr.split(getkey(), count))
 
 
-@pytest.mark.parametrize("d, r, count, n, sigma", FLOAT32)
+@pytest.mark.parametrize(
+    "d, r, count, n, sigma",
+    [
+        case if case[3] < 300 else pytest.param(*case, marks=pytest.mark.ci)
+        for case in FLOAT32
+    ],
+)
 def test_bayes_predictors_are_as_good_in_float32(d, r, count, n, sigma, getkey):
     tasks = LowRank.random(d, r, count, seed=1)
     law = PromptDistribution(Gaussian(np.eye(d)), tasks, n, sigma)

@@ -253,7 +253,10 @@ def build(name, dim):
     return helpers.TASKS[name](dim)
 
 
-@pytest.mark.parametrize("seed", range(200))
+FEW = 3 * len(MOVABLE)  # every family with every kind of covariates; CI runs more
+
+
+@pytest.mark.parametrize("seed", helpers.mostly_in_ci(range(200), keep=range(FEW)))
 def test_risks_do_not_depend_on_units(seed):
     rng = np.random.default_rng(1000 + seed)
     dim, n = int(rng.integers(2, 5)), int(rng.integers(1, 30))

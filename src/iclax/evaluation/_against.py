@@ -10,7 +10,7 @@ from .._errors import SettingError
 from ..prompts import Prompt, PromptDistribution
 from ._estimate import Estimate, estimate, estimate_from_blocks
 from ._jackknife import pseudo_values
-from ._risk import Predictor, average_terms, fresh, predicted
+from ._risk import Predictor, average_terms, default_batch, fresh, predicted
 from ._sums import Sums
 from ._tails import has_power_tails, is_heavy_tailed
 
@@ -67,7 +67,8 @@ def simulate_against(
             found |= {f"edge {k}": worse - e for k, e in errors.items()}
         return found
 
-    found = average_terms(terms, fresh(prompts), num_prompts, key, 4096)
+    size = default_batch(prompts)
+    found = average_terms(terms, fresh(prompts), num_prompts, key, size)
     power_tails = has_power_tails(prompts.covariates, prompts.query_covariates)
     means = {name: estimate(sums, power_tails) for name, sums in found.items()}
     return Against(

@@ -12,6 +12,9 @@ from jaxtyping import Float
 from .._arrays import Array
 from .._errors import SettingError
 from ..covariates import Covariates
+from ..prompts import PromptDistribution
+from ..prompts._numbers import check_shape
+from ..sampling._draws import check_draws
 from ..tasks import TaskDistribution
 from ._counts import check_count
 from ._estimate import Estimate, estimate_from_blocks
@@ -90,17 +93,20 @@ def simulate_moments(
     Each of `num_tasks` functions is seen at `num_points` m points: U averages
     $f(x_i) f(x_j) x_i x_j^T$ over the m(m−1) pairs i ≠ j, V and P over the points.
     Standard errors come from the spread over functions: NaN for one. Raises
-    `SettingError` for a count below 1, or fewer than two points. Exact counterpart:
-    `iclax.theory.moments`.
+    `SettingError` for a count below 1, fewer than two points, and draws of another
+    shape or not from their key. Exact counterpart: `iclax.theory.moments`.
     """
     check_count("num_tasks", num_tasks)
     check_count("num_points", num_points, least=2)
     check_count("batch_size", batch_size)
+    check_draws(PromptDistribution(covariates, tasks, num_points, 0.0))
 
     def one(task_key: Any) -> dict[str, Any]:
         point_key, value_key = jr.split(task_key)
         xs = covariates.sample(point_key, num_points)
+        check_shape("covariates", covariates, xs, (num_points, covariates.dim))
         values = tasks.sample(value_key, xs)
+        check_shape("tasks", tasks, values, (num_points,))
         moved = xs * values[:, None]
         signal = sum_over_pairs(moved) / (num_points * (num_points - 1))
         energy, power = moved.T @ moved / num_points, jnp.mean(values**2)

@@ -26,11 +26,12 @@ def simulate_risks(
     *,
     num_prompts: int,
     key: Any,
-    batch_size: int = 4096,
+    batch_size: int | None = None,
 ) -> dict[str, Estimate]:
     r"""Risk $E(\hat y - f(x_q))^2$ of each predictor, on the same simulated prompts.
 
-    `num_prompts` is rounded up to whole batches; a predictor takes one `Prompt` and
+    `num_prompts` is rounded up to whole batches (of 4096 prompts, fewer where they are
+    so long that memory counts, or of `batch_size`); a predictor takes one `Prompt` and
     returns a scalar. Raises `SettingError` for a count below 1 and for a prediction of
     another shape. Exact counterparts: `iclax.theory.preconditioner_risk`,
     `attention_risk`.
@@ -44,7 +45,8 @@ def simulate_risks(
             for name, predictor in predictors.items()
         }
 
-    found = average_terms(errors, fresh(prompts), num_prompts, key, batch_size)
+    size = default_batch(prompts) if batch_size is None else batch_size
+    found = average_terms(errors, fresh(prompts), num_prompts, key, size)
     return {name: estimate(sums, power_tails) for name, sums in found.items()}
 
 
@@ -55,6 +57,12 @@ def predicted(name: str, predictor: Predictor, prompt: Prompt) -> Any:
         found = f"predictions of shape {jnp.shape(value)}"
         raise SettingError(name, found, "a scalar for each prompt")
     return value
+
+
+def default_batch(prompts: PromptDistribution) -> int:
+    """As many prompts at once as take at most 64 MiB in float32, and at most 4096."""
+    numbers = (prompts.context_length + 1) * prompts.dim
+    return max(1, min(4096, 2**24 // numbers))
 
 
 def fresh(prompts: PromptDistribution) -> Callable[[Any, int], Prompt]:

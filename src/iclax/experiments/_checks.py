@@ -212,13 +212,13 @@ def _at_most(
     layer: TrainedLayer,
     reason: str | None = None,
 ) -> Check:
-    """Holds up to the limit. Above it a `reason`, or a training that has not converged,
-    leaves it undecided; else it fails, and the saddle it rests on is named.
+    """Holds up to the limit. Above it a `reason`, or a training that may go on to fall,
+    leaves it undecided; else it fails, and the trap it is in is named.
     """
     if value <= limit:
         return Check(name, float(value), limit, True, f"{text}.")
     reason = reason or layer.unfinished
-    told = reason or layer.resting
+    told = reason or layer.trapped
     text = f"{text}; {told}." if told else f"{text}."
     return Check(name, float(value), limit, None if reason else False, text)
 

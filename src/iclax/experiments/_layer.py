@@ -10,7 +10,7 @@ from .. import theory
 from .._errors import AssumptionError
 from ..evaluation import Against, Estimate
 from ._claims import Claim
-from ._layer_training import layer_weights
+from ._layer_training import Weights, layer_weights
 from ._trend import resting_place, unfinished
 
 
@@ -22,9 +22,9 @@ class TrainedLayer:
     theory does not know it, and `unknown` says why. `risk` is simulated, `prediction`
     the RMS distance to the claimed predictor, `advantage` how far the risk is below
     that of the best plain step (or GD form), paired. `vanishing_blocks` are the weights
-    outside the GD form, relative to `gamma`. `unfinished` says why training had not
-    converged, `resting` where it stopped short of the minimum. What needs an exact
-    optimum is None where none is known.
+    outside the GD form, relative to `gamma`. `unfinished` says why training may go on
+    to fall, `trapped` where it has stopped for good. What needs an exact optimum is
+    None where none is known.
     """
 
     seed: int
@@ -37,7 +37,7 @@ class TrainedLayer:
     prediction: Estimate | None = None
     advantage: Estimate | None = None
     unfinished: str | None = None
-    resting: str | None = None
+    trapped: str | None = None
     rounding: float = 0.0
 
     def error(self, estimate: Estimate) -> float:
@@ -70,15 +70,14 @@ def measured_layer(
         exact, unknown = float(theory.risk(model, prompts)), ""
     except AssumptionError as error:
         exact, unknown = None, str(error)
+    trapped = _trapped(claim, weights)
     return TrainedLayer(
         **basic,
         exact_risk=exact,
         unknown=unknown,
         distance=_distance(claim, weights.gamma),
-        unfinished=(
-            None if risks is None else unfinished(steps, risks, claim.layer_risk)
-        ),
-        resting=None if exact is None else _resting(claim, weights.gamma, exact),
+        unfinished=None if trapped else _unfinished(claim, exact, steps, risks),
+        trapped=trapped,
         rounding=_rounding(claim, exact or 0.0),
     )
 
@@ -99,16 +98,32 @@ def _distance(claim: Claim, gamma: np.ndarray) -> theory.Distance:
     )
 
 
-def _resting(claim: Claim, gamma: np.ndarray, exact: float) -> str | None:
-    if is_rank_one(gamma) and not is_rank_one(claim.gamma):
-        return (
-            "it stopped at a rank-one stationary point (a_y ≈ 0, the labels read "
-            "through W_K): a trap of the full layer, not its minimizer"
-        )
-    return resting_place(exact, claim.prompts)
+def _unfinished(
+    claim: Claim, exact: float | None, steps: Any, risks: Any
+) -> str | None:
+    """The trend of the exact risk, else the saddle that it is at."""
+    falling = None if risks is None else unfinished(steps, risks, claim.layer_risk)
+    return falling or (None if exact is None else resting_place(exact, claim.prompts))
 
 
-def is_rank_one(gamma: np.ndarray) -> bool:
+def _trapped(claim: Claim, weights: Weights) -> str | None:
+    """Whether the layer reads the labels through its keys, in one direction."""
+    d = len(weights.gamma)
+    (a_x, a_y), (q_x, q_y) = (
+        (part[:, :d], part[:, d]) for part in (weights.readout, weights.key_query)
+    )
+    by_values = np.linalg.norm(np.einsum("h,hjd->dj", a_y, q_x))
+    by_keys = np.linalg.norm(q_y.T @ a_x)
+    stuck = _is_rank_one(weights.gamma) and not _is_rank_one(claim.gamma)
+    if not stuck or by_keys < by_values:
+        return None
+    return (
+        "it stopped at a rank-one stationary point (a_y ≈ 0, the labels read through "
+        "W_K): a trap of the full layer, not its minimizer"
+    )
+
+
+def _is_rank_one(gamma: np.ndarray) -> bool:
     """Whether Γ has one direction only."""
     values = np.linalg.svd(gamma, compute_uv=False)
     return bool(len(values) > 1 and values[1] < 0.05 * values[0])

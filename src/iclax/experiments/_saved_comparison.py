@@ -5,7 +5,7 @@ from typing import Any
 from ..report import estimate_with_error, with_error
 from ._checks import percent
 from ._comparison import Comparison
-from ._layer import TrainedLayer, is_rank_one
+from ._layer import TrainedLayer
 
 
 def comparison_data(
@@ -68,9 +68,8 @@ def _layer_data(layer: TrainedLayer) -> dict[str, Any]:
         "prediction_gap_se": None if gap is None else gap.standard_error,
         "advantage": None if edge is None else edge.mean,
         "advantage_se": None if edge is None else edge.standard_error,
-        "rank_one": is_rank_one(layer.gamma),
         "unfinished": layer.unfinished,
-        "resting": layer.resting,
+        "trapped": layer.trapped,
     }
 
 

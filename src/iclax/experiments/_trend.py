@@ -46,5 +46,5 @@ def resting_place(risk: float, prompts: PromptDistribution) -> str | None:
     learned = int(np.argmin(np.abs(risk - losses)))
     return (
         f"it rests at a saddle: {learned} of {len(losses) - 1} directions are learned "
-        f"(exact risk there {losses[learned]:.4g})"
+        f"(exact risk there {losses[learned]:.4g}), and more steps may leave it"
     )
