@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from iclax import theory
-from iclax.covariates import Gaussian
+from iclax.covariates import Gaussian, Uniform
 from iclax.evaluation import Estimate
 from iclax.experiments._checks import Tolerances, judge
 from iclax.experiments._claims import FORMS, Claim, exact_claim
 from iclax.experiments._comparison import Comparison
 from iclax.experiments._layer import TrainedLayer
-from iclax.experiments._trend import resting_place, unfinished
+from iclax.experiments._trend import lowest_from, resting_place, unfinished
 from iclax.prompts import PromptDistribution
-from iclax.tasks import DecisionTree, Linear, SparseLinear
+from iclax.tasks import DecisionTree, Linear, ReluNeuron, SparseLinear
 
 EYE = np.eye(1)
 NEAR = theory.Distance(0.0, 0.0, 1.0, 0.0)
@@ -208,3 +208,48 @@ def test_a_saddle_is_named_by_its_directions():
         assert f"{learned} of 3 directions are learned" in text
     assert resting_place(losses[3], prompts) is None
     assert resting_place((losses[0] + losses[1]) / 2, prompts) is None
+
+
+# Where training would go on to.
+
+
+def weights_of(gamma, readout=None):
+    """The layer of a Γ, or one that reads all labels through the keys."""
+    d = len(gamma)
+    gd = theory.gd_attention(np.asarray(gamma, float))
+    if readout is None:
+        return theory.Attention(np.atleast_2d(gd[0]), np.reshape(gd[1], (1, d + 1, d)))
+    keys = np.vstack([np.zeros((d, d)), np.ones((1, d))])[None]
+    return theory.Attention(np.asarray([[*readout, 0.0]]), keys)
+
+
+def test_descent_from_near_the_minimum_reaches_it():
+    """Also along a valley of the risk, whose floor is flat: never called a trap."""
+    for cov in ([1.0, 0.5], [1.0, 1e-4]):
+        prompts = PromptDistribution(Gaussian(cov), Linear(np.eye(2)), 10, 0.3)
+        gamma = 0.5 * np.asarray(theory.optimal_preconditioner(prompts))
+        least = theory.optimal_risk(prompts)
+        end, left = lowest_from(weights_of(gamma), prompts, False)
+        assert least - 1e-12 <= end and end - least <= max(1e-6, 10 * left)
+
+
+def test_descent_from_a_trap_stays_there_at_rest():
+    """ReLU tasks, d = 2: a layer that reads the labels through its keys alone."""
+    prompts = PromptDistribution(Uniform(np.eye(2)), ReluNeuron(np.eye(2), 0.5), 4, 0.3)
+    least = theory.optimal_risk(prompts)
+    end, left = lowest_from(weights_of(np.eye(2), [1.0, 1.0]), prompts, False)
+    assert end > 1.2 * least and left < 1e-3 * (end - least)
+    start = weights_of(np.eye(2), [1.0, 1.0])
+    still = theory.attention_risk(*start, prompts)
+    assert end <= still
+
+
+def test_the_saddle_of_a_layer_is_left():
+    """Only one of two directions learned: in its effective weights it is no minimum."""
+    prompts = PromptDistribution(Gaussian([3.0, 1.0]), Linear(np.eye(2)), 20)
+    gamma = np.diag(np.diagonal(theory.optimal_preconditioner(prompts)) * [1.0, 0.0])
+    assert "1 of 2 directions" in resting_place(
+        float(theory.preconditioner_risk(gamma, prompts)), prompts
+    )
+    end, _ = lowest_from(weights_of(gamma), prompts, False)
+    assert end == pytest.approx(theory.optimal_risk(prompts), rel=1e-6)

@@ -20,8 +20,9 @@ class Against:
     r"""What one pass over simulated prompts says of each predictor, by name.
 
     `risks`, also of `others`, are against the noiseless target. `gaps` are
-    $\sqrt{E(\hat y - \hat y_0)^2 / E \hat y_0^2}$ to the reference ŷ₀, by the jackknife
-    over 32 blocks of prompts; heavy-tailed where either mean is. `advantages`
+    $\sqrt{E(\hat y - \hat y_0)^2 / E \hat y_0^2}$ to the reference ŷ₀ (for ŷ₀ = 0 over
+    the power of the target), by the jackknife over 32 blocks of prompts; heavy-tailed
+    where either mean is. `advantages`
     are paired differences of risk, rival minus predictor, whose standard error is far
     smaller than those of the two risks. Empty without a reference, or a rival.
     """
@@ -61,7 +62,7 @@ def simulate_against(
         if reference is not None:
             exact = predicted("reference", reference, prompt)
             found |= {f"gap {k}": (v - exact) ** 2 for k, v in values.items()}
-            found["size"] = exact**2
+            found |= {"size": exact**2, "power": prompt.target**2}
         if rival is not None:
             worse = (predicted("rival", rival, prompt) - prompt.target) ** 2
             found |= {f"edge {k}": worse - e for k, e in errors.items()}
@@ -71,10 +72,13 @@ def simulate_against(
     found = average_terms(terms, fresh(prompts), num_prompts, key, size)
     power_tails = has_power_tails(prompts.covariates, prompts.query_covariates)
     means = {name: estimate(sums, power_tails) for name, sums in found.items()}
+    whole = found.get("size")
+    if whole is not None and not whole.mean > 0:
+        whole = found["power"]
     return Against(
         risks=_named(means, "risk "),
         gaps={
-            name: _gap(gap, found["size"], power_tails)
+            name: _gap(gap, whole, power_tails)
             for name, gap in _named(found, "gap ").items()
         },
         advantages=_named(means, "edge "),
@@ -82,8 +86,8 @@ def simulate_against(
 
 
 def _gap(gap: Sums, size: Sums, power_tails: bool) -> Estimate:
-    """√(gap / size); of a reference that is 0 everywhere the size counts as 1e-300."""
-    ratio = lambda top, bottom: np.sqrt(top / max(bottom, 1e-300))
+    """√(gap / size); the gap itself where all sizes are 0."""
+    ratio = lambda top, bottom: np.sqrt(top / bottom if bottom > 0 else top)
     values = pseudo_values(ratio, (gap.blocks, size.blocks), gap.sizes)
     heavy = is_heavy_tailed(gap, power_tails) or is_heavy_tailed(size, power_tails)
     return estimate_from_blocks(values, gap.count, heavy)

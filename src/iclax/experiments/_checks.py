@@ -65,10 +65,11 @@ def judge(
             _excess(claim, layers, limit.risk),
             *checks,
             _prediction(layers, limit.prediction),
-            _gamma(claim, layers, limit),
         ]
-    if claim.form in ("plain", "preconditioned"):
-        checks.append(_outside(layers, limit))
+        if np.any(claim.gamma):  # else there is nothing that a distance is a part of
+            checks.append(_gamma(claim, layers, limit))
+            if claim.form != "full":
+                checks.append(_outside(layers, limit))
     if claim.rival_risk is not None:
         checks.append(_margin(claim, layers, limit.margin))
     return tuple(checks)
@@ -212,13 +213,18 @@ def _at_most(
     layer: TrainedLayer,
     reason: str | None = None,
 ) -> Check:
-    """Holds up to the limit. Above it a `reason`, or a training that may go on to fall,
-    leaves it undecided; else it fails, and the trap it is in is named.
+    """Holds up to the limit. Above it a `reason`, or a training that may go on to fall
+    for all that is known, leaves it undecided; else it fails, and its trap is named.
     """
     if value <= limit:
         return Check(name, float(value), limit, True, f"{text}.")
+    if layer.exact_risk is None:
+        reason = (
+            reason or "without its exact risk nobody knows whether training is over"
+        )
     reason = reason or layer.unfinished
-    told = reason or layer.trapped
+    trap = name == "excess risk" or not layer.trapped
+    told = reason or (layer.trapped if trap else "it is in that local minimum")
     text = f"{text}; {told}." if told else f"{text}."
     return Check(name, float(value), limit, None if reason else False, text)
 

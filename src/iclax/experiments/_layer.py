@@ -10,8 +10,12 @@ from .. import theory
 from .._errors import AssumptionError
 from ..evaluation import Against, Estimate
 from ._claims import Claim
-from ._layer_training import Weights, layer_weights
-from ._trend import resting_place, unfinished
+from ._context_curve import plain_form
+from ._layer_training import layer_weights
+from ._trend import lowest_from, resting_place, unfinished
+
+_CLOSE = 1e-3  # of the minimum: no reason is looked for below
+_REACHED = 0.1  # of the excess: what descent leaves of it, where it gets to the minimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +74,13 @@ def measured_layer(
         exact, unknown = float(theory.risk(model, prompts)), ""
     except AssumptionError as error:
         exact, unknown = None, str(error)
-    trapped = _trapped(claim, weights)
+    progress = {} if exact is None else _progress(claim, model, exact, steps, risks)
     return TrainedLayer(
         **basic,
         exact_risk=exact,
         unknown=unknown,
         distance=_distance(claim, weights.gamma),
-        unfinished=None if trapped else _unfinished(claim, exact, steps, risks),
-        trapped=trapped,
+        **progress,
         rounding=_rounding(claim, exact or 0.0),
     )
 
@@ -98,35 +101,44 @@ def _distance(claim: Claim, gamma: np.ndarray) -> theory.Distance:
     )
 
 
-def _unfinished(
-    claim: Claim, exact: float | None, steps: Any, risks: Any
-) -> str | None:
-    """The trend of the exact risk, else the saddle that it is at."""
+def _progress(
+    claim: Claim, model: Any, exact: float, steps: Any, risks: Any
+) -> dict[str, str | None]:
+    """Why training may go on to fall, or where it has stopped for good; else neither.
+
+    The trend of the exact risk tells; where that is flat, where descent from the
+    trained weights goes.
+    """
     falling = None if risks is None else unfinished(steps, risks, claim.layer_risk)
-    return falling or (None if exact is None else resting_place(exact, claim.prompts))
+    excess = exact - claim.layer_risk
+    scale = claim.layer_risk or claim.zero_risk
+    if falling or not scale or excess <= _CLOSE * scale:
+        return {"unfinished": falling}
+    form, n = plain_form(model), claim.prompts.context_length
+    readout = form.readout * (n / form.divisor if form.divisor else 1)
+    weights = theory.Attention(readout, form.key_query)
+    end, left = lowest_from(weights, claim.prompts, form.include_query)
+    if end - claim.layer_risk <= max(_REACHED * excess, 10 * left):
+        more = (
+            "training has not converged: descent from its weights goes on to an exact "
+            f"risk of {end:.6g}"
+        )
+        return {"unfinished": resting_place(exact, claim.prompts) or more}
+    by_keys = ", the labels read through W_K" if _reads_by_keys(weights) else ""
+    return {
+        "trapped": f"it has come to a local minimum of the layer{by_keys}: descent "
+        f"from its weights ends at an exact risk of {end:.6g}"
+    }
 
 
-def _trapped(claim: Claim, weights: Weights) -> str | None:
-    """Whether the layer reads the labels through its keys, in one direction."""
-    d = len(weights.gamma)
+def _reads_by_keys(weights: theory.Attention) -> bool:
+    """Whether labels enter Γ through the keys more than through the values."""
+    d = weights.readout.shape[1] - 1
     (a_x, a_y), (q_x, q_y) = (
         (part[:, :d], part[:, d]) for part in (weights.readout, weights.key_query)
     )
     by_values = np.linalg.norm(np.einsum("h,hjd->dj", a_y, q_x))
-    by_keys = np.linalg.norm(q_y.T @ a_x)
-    stuck = _is_rank_one(weights.gamma) and not _is_rank_one(claim.gamma)
-    if not stuck or by_keys < by_values:
-        return None
-    return (
-        "it stopped at a rank-one stationary point (a_y ≈ 0, the labels read through "
-        "W_K): a trap of the full layer, not its minimizer"
-    )
-
-
-def _is_rank_one(gamma: np.ndarray) -> bool:
-    """Whether Γ has one direction only."""
-    values = np.linalg.svd(gamma, compute_uv=False)
-    return bool(len(values) > 1 and values[1] < 0.05 * values[0])
+    return bool(np.linalg.norm(q_y.T @ a_x) > by_values)
 
 
 def _rounding(claim: Claim, exact: float) -> float:

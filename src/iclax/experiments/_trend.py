@@ -1,4 +1,4 @@
-"""How far a training came: whether its risk still falls, and where it rests."""
+"""How far a training came: whether its risk still falls, and where that would end."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from ..prompts import PromptDistribution
 
 _FALLING = 0.9  # excess of the last fifth of the steps over that of the fifth before
 _AT_REST = 0.02  # of the whole drop: so near to a saddle a training rests on it
+_STEPS = 2000  # of the descent on from trained weights
 
 
 def unfinished(steps: Any, risks: Any, minimum: float) -> str | None:
@@ -48,3 +49,36 @@ def resting_place(risk: float, prompts: PromptDistribution) -> str | None:
         f"it rests at a saddle: {learned} of {len(losses) - 1} directions are learned "
         f"(exact risk there {losses[learned]:.4g}), and more steps may leave it"
     )
+
+
+def lowest_from(
+    weights: theory.Attention, prompts: PromptDistribution, include_query: bool
+) -> tuple[float, float]:
+    """The exact risk that descent (L-BFGS) from a layer's weights ends at, and |g||w|.
+
+    Over its effective weights w = (a, Q), balanced: a local minimum of the layer, and
+    not a saddle of how keys and queries are written. With the gradient g, |g||w| is at
+    least twice what a valley still holds: far below the excess risk, none is left.
+    """
+    from scipy.optimize import minimize
+
+    m = theory.attention_moments(prompts)
+    length = np.sqrt(
+        np.linalg.norm(weights.key_query) / np.linalg.norm(weights.readout)
+    )
+    start = (length * weights.readout, weights.key_query / length)
+    cut, shapes = start[0].size, [part.shape for part in start]
+
+    def risk(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        parts = flat[:cut].reshape(shapes[0]), flat[cut:].reshape(shapes[1])
+        at = theory.Attention(*parts)
+        value = theory.risk_from_attention_moments(at, m, include_query)
+        slope = theory.gradient_from_attention_moments(at, m, include_query)
+        flat_slope = np.concatenate([np.ravel(part) for part in slope])
+        return float(value) / m.power, flat_slope / m.power
+
+    flat = np.concatenate([np.ravel(part) for part in start])
+    options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS, "ftol": 1e-14, "gtol": 1e-9}
+    found = minimize(risk, flat, jac=True, method="L-BFGS-B", options=options)
+    left = np.linalg.norm(found.jac) * np.linalg.norm(found.x)
+    return float(found.fun * m.power), float(left * m.power)
