@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax.random as jr
 import numpy as np
 import pytest
 
@@ -12,6 +13,10 @@ from iclax.experiments._checks import Tolerances, judge
 from iclax.experiments._claims import FORMS, Claim, exact_claim
 from iclax.experiments._comparison import Comparison
 from iclax.experiments._layer import TrainedLayer
+from iclax.experiments._reference_predictors import (
+    exact_reference,
+    reference_predictors,
+)
 from iclax.experiments._trend import lowest_from, resting_place, unfinished
 from iclax.prompts import PromptDistribution
 from iclax.tasks import DecisionTree, Linear, ReluNeuron, SparseLinear
@@ -253,3 +258,31 @@ def test_the_saddle_of_a_layer_is_left():
     )
     end, _ = lowest_from(weights_of(gamma), prompts, False)
     assert end == pytest.approx(theory.optimal_risk(prompts), rel=1e-6)
+
+
+# Numbers that were once reported otherwise.
+
+
+def test_correlated_covariates_have_a_flat_and_wide_risk():
+    """d = 20, Λ_ij = .8^|i−j|, n = 40: what Γ does not share, the risk hardly sees."""
+    apart = np.abs(np.subtract.outer(np.arange(20), np.arange(20)))
+    prompts = PromptDistribution(Gaussian(0.8**apart), Linear(np.eye(20)), 40)
+    found = exact_claim(prompts)
+    assert found.layer_risk == pytest.approx(4.58934169824, rel=1e-10)
+    assert found.gd_risk == pytest.approx(7.55490361510, rel=1e-10)
+    flat = found.gamma + 0.1 * np.linalg.norm(found.gamma) * np.outer(*2 * [FLAT])
+    distance = theory.preconditioner_distance(flat, prompts)
+    assert distance.norm == pytest.approx(0.1, rel=1e-9)
+    assert distance.prediction < 0.02 and distance.curvature_ratio > 1e4
+
+
+FLAT = np.linalg.eigh(0.8 ** np.abs(np.subtract.outer(range(20), range(20))))[1][:, 0]
+
+
+def test_the_bayes_risk_of_little_noise_is_exact():
+    """d = n = 20, σ = .001, where simulations in float32 gave .94 ± .75."""
+    prompts = PromptDistribution(Gaussian(np.eye(20)), Linear(np.eye(20)), 20, 1e-3)
+    bayes = reference_predictors(prompts, 64, jr.key(0))["bayes"]
+    found = exact_reference("bayes", bayes, prompts)
+    assert found.mean == pytest.approx(0.0069177206, rel=1e-7)
+    assert found.standard_error == 0

@@ -202,3 +202,17 @@ def test_gradients_of_dependent_points():
 
 def last(prompt):
     return prefixes(predictors.LeastSquares(), prompt)[-1]
+
+
+def test_a_tiny_penalty_at_n_equal_d():
+    """d = n = 20, λ = 1e-6: .172 in float32 once, for what is .0105 in float64."""
+    rng = np.random.default_rng(5)
+    xs, w = rng.standard_normal((400, 21, 20)), rng.standard_normal((400, 20))
+    values = np.einsum("bnd,bd->bn", xs, w)
+    batch = Prompt(xs[:, :20], values[:, :20], xs[:, 20], values[:, 20], values[:, 20])
+    ridge = lambda sigma: predictors.Ridge(1e-6)
+    wide = predicted(ridge, batch, jnp.float64, False, np.zeros(400))
+    risk = np.mean((wide - batch.target) ** 2)
+    for last in (False, True):
+        found = predicted(ridge, batch, jnp.float32, last, np.zeros(400))
+        assert np.mean((found - batch.target) ** 2) == pytest.approx(risk, rel=0.05)
