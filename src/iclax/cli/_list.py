@@ -25,12 +25,19 @@ def list_(json: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
 def inventory() -> dict[str, list[dict[str, str]]]:
     """Everything that can be named in a setting file or on the command line."""
     from ..experiments import load_recipe, recipe_names
-    from ..settings import COVARIATE_TABLES, TASK_TABLES, LinearAttentionTable
+    from ..settings import COVARIATE_TABLES, MODEL_TABLES, TASK_TABLES, OwnModelTable
 
     return {
         "tasks": [_entry(table) for table in TASK_TABLES],
         "covariates": [_entry(table) for table in COVARIATE_TABLES],
-        "models": [_entry(LinearAttentionTable)],
+        "models": [
+            *(_entry(table) for table in MODEL_TABLES),
+            {
+                "kind": "module:Class",
+                "summary": OwnModelTable.summary(),
+                "reference": "",
+            },
+        ],
         "recipes": [
             {"kind": name, "summary": recipe.summary, "reference": recipe.reference}
             for name in recipe_names()

@@ -29,6 +29,7 @@ def run(
         force: Compute again what is already there.
         json: Print one JSON object.
     """
+    from ..experiments._models import model_builder
     from ..experiments._recipe import run_recipe
     from ..experiments._setting_recipe import run_folder, setting_recipe
     from ..report import sections_text, tally
@@ -37,7 +38,7 @@ def run(
     from ._progress import progress_factory
 
     loaded = load_setting(setting)
-    loaded.prompts()  # what it states, refused before a folder is made
+    model_builder(loaded, loaded.prompts())  # refused before a folder is made
     recipe = setting_recipe(loaded, setting.stem)
     folder = run_folder(recipe, loaded, out)
     outcome = run_recipe(

@@ -45,7 +45,7 @@ def theory(
 
     stated = load_setting(setting)
     prompts = stated.prompts()
-    result = theory_numbers(prompts, stated.model.include_query)
+    result = theory_numbers(prompts, getattr(stated.model, "include_query", False))
     if test is not None:
         other = load_setting(test).prompts()
         result["test_risk"] = exact.preconditioner_risk(result["gamma"], other)

@@ -65,15 +65,21 @@ def _lines(
     claim: Claim, trained: Any, best: Any, low: int, high: int
 ) -> dict[str, Any]:
     """Exact at every length that a figure can show."""
-    grid = np.arange(low, high + 1)
-    if len(grid) > _MOST_LENGTHS:
-        grid = np.unique(np.rint(np.geomspace(low, high, _MOST_LENGTHS)).astype(int))
+    grid = length_grid(low, high)
     return {
         "length": grid,
         "optimum": theory.context_length_risks(claim.prompts, grid, retrained=True),
         "claimed": _line(best, claim, grid),
         "exact": _line(trained, claim, grid),
     }
+
+
+def length_grid(low: int, high: int) -> np.ndarray:
+    """Every whole number from `low` to `high`, or as many as a figure can show."""
+    grid = np.arange(low, high + 1)
+    if len(grid) > _MOST_LENGTHS:
+        grid = np.unique(np.rint(np.geomspace(low, high, _MOST_LENGTHS)).astype(int))
+    return grid
 
 
 def _line(form: Any, claim: Claim, grid: np.ndarray) -> Any:

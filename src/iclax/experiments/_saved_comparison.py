@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from ..evaluation import Estimate
 from ..report import estimate_with_error, with_error
 from ._checks import percent
+from ._claims import Claim
 from ._comparison import Comparison
 from ._layer import TrainedLayer
 
@@ -17,24 +19,9 @@ def comparison_data(
         "label": label,
         "title": title,
         "setting": setting,
-        "claim": {
-            "form": claim.form,
-            "reason": claim.reason,
-            "gamma": claim.gamma,
-            "layer_risk": claim.layer_risk,
-            "gd_form_gamma": claim.gd_form_gamma,
-            "risk": claim.risk,
-            "zero_risk": claim.zero_risk,
-            "no_context_risk": claim.no_context_risk,
-            "gd_step": claim.gd_step,
-            "gd_step_without_mean": claim.gd_step_without_mean,
-            "gd_risk": claim.gd_risk,
-        },
+        "claim": claim_data(claim),
         "layers": [_layer_data(layer) for layer in comparison.layers],
-        "references": {
-            name: {**vars(found), "exact": found.count == 0}
-            for name, found in comparison.references.items()
-        },
+        "references": references_data(comparison.references),
         "training": {
             "steps": training.steps,
             "loss": training.history["loss"],
@@ -47,6 +34,28 @@ def comparison_data(
         "verdict": comparison.verdict,
         "num_prompts": comparison.num_prompts,
     }
+
+
+def claim_data(claim: Claim) -> dict[str, Any]:
+    """What theory says of the best layer, under flat names."""
+    return {
+        "form": claim.form,
+        "reason": claim.reason,
+        "gamma": claim.gamma,
+        "layer_risk": claim.layer_risk,
+        "gd_form_gamma": claim.gd_form_gamma,
+        "risk": claim.risk,
+        "zero_risk": claim.zero_risk,
+        "no_context_risk": claim.no_context_risk,
+        "gd_step": claim.gd_step,
+        "gd_step_without_mean": claim.gd_step_without_mean,
+        "gd_risk": claim.gd_risk,
+    }
+
+
+def references_data(found: dict[str, Estimate]) -> dict[str, Any]:
+    """Risks of the reference predictors, and which are exact."""
+    return {name: {**vars(own), "exact": own.count == 0} for name, own in found.items()}
 
 
 def _layer_data(layer: TrainedLayer) -> dict[str, Any]:

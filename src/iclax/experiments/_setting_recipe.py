@@ -14,11 +14,13 @@ from ..evaluation import simulate_row_risks
 from ..predictors import GradientStep, LeastSquares, Ridge, Zero, bayes_predictor
 from ..report import Figure, Section, Table, Verdict, estimate_with_error
 from ..runs import run_id
-from ..settings import Setting
+from ..settings import LinearAttentionTable, Setting
 from ._checks import OWN
 from ._claims import FORMS
 from ._comparison import compare
 from ._layer_training import trained_model
+from ._model_comparison import compare_model
+from ._model_report import model_sections
 from ._recipe import Part, PartContext, Recipe, Size
 from ._reference_predictors import RIDGE_STRENGTHS
 from ._saved_comparison import TABLE_CAPTION, comparison_data, comparison_row
@@ -57,6 +59,15 @@ def _parts(
 
 
 def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any]:
+    progress = partial(context.progress, name, setting.training.steps)
+    if not isinstance(setting.model, LinearAttentionTable):
+        return compare_model(
+            setting,
+            label=name,
+            num_prompts=_NUM_PROMPTS,
+            folder=context.folder,
+            progress=progress,
+        )
     rows = setting.labeled_rows()  # first: a file may change while training goes on
     n = setting.prompt.context_length
     lengths = sorted({max(1, n // 4), max(1, n // 2), n, 2 * n, 4 * n})
@@ -66,7 +77,7 @@ def _compute(setting: Setting, name: str, context: PartContext) -> dict[str, Any
         num_prompts=_NUM_PROMPTS,
         context_lengths=tuple(lengths),
         folder=context.folder,
-        progress=partial(context.progress, name, setting.training.steps),
+        progress=progress,
     )
     data = comparison_data(
         comparison, label=name, title=name, setting=setting.model_dump(mode="json")
@@ -112,6 +123,8 @@ def _real_labels(setting: Setting, comparison: Any, rows: Any, labels: Any) -> A
 
 def _report(data: Mapping[str, dict[str, Any]], size: Size) -> Sequence[Section]:
     case = data["comparison"]
+    if case["setting"]["model"]["kind"] != "linear_attention":
+        return model_sections(case)
     claim, cases = case["claim"], {case["label"]: case}
     row = comparison_row(case)
     table = Table(TABLE_CAPTION, list(row), [row])

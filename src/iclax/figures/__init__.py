@@ -17,6 +17,10 @@ from ._layers import (
     loss_curves as loss_curves,
     preconditioners as preconditioners,
 )
+from ._models import (
+    learning_curves as learning_curves,
+    model_lengths as model_lengths,
+)
 from ._multitask import (
     escape_curves as escape_curves,
     family_losses as family_losses,

@@ -2,8 +2,14 @@
 
 from ._covariates import COVARIATE_TABLES as COVARIATE_TABLES
 from ._load import load_setting as load_setting, parse_setting as parse_setting
-from ._setting import (
+from ._models import (
+    MODEL_TABLES as MODEL_TABLES,
+    AttentionStackTable as AttentionStackTable,
+    GPTTable as GPTTable,
     LinearAttentionTable as LinearAttentionTable,
+    OwnModelTable as OwnModelTable,
+)
+from ._setting import (
     PromptTable as PromptTable,
     Setting as Setting,
     TrainingTable as TrainingTable,

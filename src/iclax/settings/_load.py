@@ -61,7 +61,10 @@ def _in_plain_words(error: ValidationError) -> SettingError:
         )
     if kind == "union_tag_invalid":
         found, allowed = f'"{context["tag"]}"', context["expected_tags"]
-        return SettingError(f"{key}.kind", found, allowed.replace("'", '"'))
+        own = "'own'", '"module:Class" of your own'
+        return SettingError(
+            f"{key}.kind", found, allowed.replace(*own).replace("'", '"')
+        )
     message = (
         problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     )
@@ -79,7 +82,7 @@ def _key_of(location: tuple[int | str, ...]) -> str:
     return key
 
 
-_UNIONS = {"covariates", "query", "tasks"}
+_UNIONS = {"covariates", "query", "tasks", "model"}
 _TYPE_NAMES = ("float", "str", "list[", "int")
 
 
@@ -106,11 +109,12 @@ def _allowed_keys(location: tuple[int | str, ...]) -> str:
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     from ._covariates import COVARIATE_TABLES
+    from ._models import MODEL_TABLES
     from ._tasks import TASK_TABLES
 
     if not location:
         return list(Setting.model_fields)
-    tables = COVARIATE_TABLES + TASK_TABLES
+    tables = COVARIATE_TABLES + TASK_TABLES + MODEL_TABLES
     by_kind = {t.model_fields["kind"].annotation.__args__[0]: t for t in tables}
     if location[-1] in by_kind:
         extra = ["weight"] if "components" in location else []

@@ -1,7 +1,7 @@
 """A whole setting file, version 1."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
@@ -11,6 +11,7 @@ from ..prompts import PromptDistribution
 from ._base import Count, NonNegative, Positive, Table, building_in
 from ._covariates import CovariatesTable, DataTable
 from ._data_files import file_digest
+from ._models import LinearAttentionTable, ModelTable, OwnModelTable, own_module_file
 from ._tasks import TasksTable
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -23,24 +24,12 @@ class PromptTable(Table):
     noise_std: NonNegative = 0.0
 
 
-class LinearAttentionTable(Table):
-    """Linear self-attention: W_K, W_Q, W_V and a read-out, random initialization."""
-
-    kind: Literal["linear_attention"] = "linear_attention"
-    heads: Count = 1
-    include_query: bool = False
-    parametrization: Literal["separate", "low_rank", "merged", "merged_columns"] = (
-        "separate"
-    )
-    normalization: Literal["context", "none"] = "context"
-    init_scale: Positive = 0.3
-    reference: ClassVar[str] = "von Oswald et al. 2023; Mahankali et al. 2023"
-
-
 class TrainingTable(Table):
     """The [training] table: Adam with a cosine schedule on fresh prompts every step.
 
-    The weights are averaged over the last fraction `average_last` of the steps.
+    The weights are averaged over the last fraction `average_last` of the steps. The
+    loss is the squared error at the query, or its mean over "all" points of a prompt,
+    each predicted from those before it.
     """
 
     steps: Count = 8000
@@ -49,6 +38,7 @@ class TrainingTable(Table):
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
     record_every: Count = 50
     average_last: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    objective: Literal["query", "all"] = "query"
 
     @field_validator("seeds")
     @classmethod
@@ -67,7 +57,7 @@ class Setting(Table):
     covariates: CovariatesTable
     query: CovariatesTable | None = None
     tasks: TasksTable
-    model: LinearAttentionTable = LinearAttentionTable()
+    model: ModelTable = LinearAttentionTable()
     training: TrainingTable = TrainingTable()
     _base: Path = PrivateAttr(default=Path("."))
 
@@ -100,7 +90,14 @@ class Setting(Table):
         paths: dict[str, str] = {}
         for key, table in tables.items():
             paths |= table.files(key)
+        if self.own_module() is not None:
+            paths |= self.model.files("model")
         return {key: file_digest(self._base / p, key) for key, p in paths.items()}
+
+    def own_module(self) -> Path | None:
+        """The file of the user's own model, where it stands beside the setting."""
+        own = isinstance(self.model, OwnModelTable)
+        return own_module_file(self.model, self._base) if own else None
 
     def _query(self) -> Covariates:
         try:

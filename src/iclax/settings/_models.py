@@ -1,0 +1,99 @@
+"""The [model] table: one class for each kind of model, and one for a user's own."""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag
+
+from ._base import Count, Positive, Table, Whole
+
+
+class LinearAttentionTable(Table):
+    """Linear self-attention: W_K, W_Q, W_V and a read-out, random initialization."""
+
+    kind: Literal["linear_attention"] = "linear_attention"
+    heads: Count = 1
+    include_query: bool = False
+    parametrization: Literal["separate", "low_rank", "merged", "merged_columns"] = (
+        "separate"
+    )
+    normalization: Literal["context", "none"] = "context"
+    init_scale: Positive = 0.3
+    reference: ClassVar[str] = "von Oswald et al. 2023; Mahankali et al. 2023"
+
+
+class AttentionStackTable(Table):
+    """Layers of linear, softmax or ReLU attention on the residual stream, no MLP."""
+
+    kind: Literal["attention_stack"]
+    layers: Count = 2
+    heads: Count = 1
+    attention: Literal["linear", "softmax", "relu"] = "linear"
+    looped: bool = False
+    merged: bool = True
+    key_dim: Count | None = None
+    normalization: Literal["context", "none"] = "context"
+    residual: bool = True
+    include_query: bool = False
+    init_scale: Positive = 0.1
+    reference: ClassVar[str] = "von Oswald et al. 2023; Ahn et al. 2023"
+
+
+class GPTTable(Table):
+    """A decoder-only transformer in the shape of GPT-2, by size or by its numbers."""
+
+    kind: Literal["gpt"]
+    size: Literal["tiny", "small", "standard"] = "tiny"
+    layers: Count | None = None
+    heads: Count | None = None
+    width: Count | None = None
+    mlp: Whole = 4
+    encoding: Literal["interleaved", "padded", "joint"] = "interleaved"
+    attention: Literal["softmax", "relu"] = "softmax"
+    reference: ClassVar[str] = "Garg et al. 2022; Raventós et al. 2023"
+
+
+class OwnModelTable(Table):
+    """Your own: "module:Class", made from the other keys of the table and `key=`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+    def keys(self) -> dict[str, Any]:
+        """The keys that the class is made from."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def module(self) -> tuple[str, str]:
+        """The name of the module, and that of the class in it."""
+        module, _, name = self.kind.partition(":")
+        return module, name
+
+    def files(self, key: str) -> dict[str, str]:
+        """The file of the module, by the key naming it."""
+        return {f"{key}.kind": f"{self.module()[0].replace('.', '/')}.py"}
+
+
+MODEL_TABLES = (LinearAttentionTable, AttentionStackTable, GPTTable)
+
+
+def _kind(table: Any) -> str:
+    """Which table is meant: the own one for "module:Class"."""
+    stated = table.get("kind") if isinstance(table, dict) else table.kind
+    own = isinstance(stated, str) and ":" in stated
+    return "own" if own else "linear_attention" if stated is None else str(stated)
+
+
+ModelTable = Annotated[
+    Annotated[LinearAttentionTable, Tag("linear_attention")]
+    | Annotated[AttentionStackTable, Tag("attention_stack")]
+    | Annotated[GPTTable, Tag("gpt")]
+    | Annotated[OwnModelTable, Tag("own")],
+    Discriminator(_kind),
+]
+
+
+def own_module_file(table: OwnModelTable, base: Path) -> Path | None:
+    """The module's file beside the setting; None where it has to be installed."""
+    (path,) = table.files("model").values()
+    return base / path if (base / path).is_file() else None
