@@ -30,8 +30,7 @@ def train_layer(
     "risk", the exact risk of the whole layer against the noiseless target, where theory
     knows it.
     """
-    table = setting.training
-    draw = fresh_batch(prompts, table.batch_size)
+    draw = fresh_batch(prompts, setting.training.batch_size)
 
     def init(key: Any) -> LinearAttention:
         return build_layer(setting.model, prompts.dim, key)
@@ -40,6 +39,15 @@ def train_layer(
         batch = draw(key)
         return jnp.mean((jax.vmap(model)(batch) - batch.label) ** 2)
 
+    watch = _exact_risk_watch(setting.model, prompts)
+    return train_as_stated(setting, init, loss, watch, folder, progress)
+
+
+def train_as_stated(
+    setting: Setting, init: Any, loss: Any, watch: Any, folder: Any, progress: Any
+) -> TrainResult:
+    """`train` with what the [training] table says."""
+    table = setting.training
     return train(
         init,
         loss,
@@ -47,7 +55,7 @@ def train_layer(
         seeds=table.seeds,
         optimizer=Adam(table.learning_rate, Cosine(end=0.1), clip=1.0),
         average=Average(table.average_last) if table.average_last else None,
-        watch=_exact_risk_watch(setting.model, prompts),
+        watch=watch,
         record_every=min(table.record_every, table.steps),
         progress=progress,
         folder=folder,
@@ -76,8 +84,8 @@ def _exact_risk_watch(table: LinearAttentionTable, prompts: PromptDistribution) 
     return watch
 
 
-def trained_model(result: TrainResult, run: int) -> LinearAttention:
-    """The layer of one run: its averaged weights where an average was kept."""
+def trained_model(result: TrainResult, run: int) -> Any:
+    """The model of one run: its averaged weights where an average was kept."""
     averaged = result.averaged is not None
     return result.averaged_of(run) if averaged else result.model_of(run)
 

@@ -16,9 +16,10 @@ from ..predictors import prefixes
 from ..prompts import Prompt, PromptDistribution
 from ..sampling import fresh_batch
 from ..settings import Setting
-from ..training import Adam, Average, Cosine, TrainResult, train
+from ..training import TrainResult
 from ._claims import Claim, exact_claim
 from ._context_curve import length_grid
+from ._layer_training import train_as_stated, trained_model
 from ._models import model_builder, prediction_shape
 from ._reference_predictors import exact_reference, reference_predictors
 from ._saved_comparison import claim_data, references_data
@@ -139,22 +140,10 @@ def train_models(
         values = _predictions(eqx.combine(weights, rest), fixed)
         return {"risk": jnp.mean((values - fixed.target) ** 2)}
 
-    result = train(
-        init,
-        loss,
-        steps=table.steps,
-        seeds=table.seeds,
-        optimizer=Adam(table.learning_rate, Cosine(end=0.1), clip=1.0),
-        average=Average(table.average_last) if table.average_last else None,
-        watch=watch,
-        record_every=min(table.record_every, table.steps),
-        progress=progress,
-        folder=folder,
-    )
-    averaged = result.averaged is not None
-    weights = result.averaged_of if averaged else result.model_of
+    result = train_as_stated(setting, init, loss, watch, folder, progress)
     models = {
-        str(seed): eqx.combine(weights(i), rest) for i, seed in enumerate(table.seeds)
+        str(seed): eqx.combine(trained_model(result, i), rest)
+        for i, seed in enumerate(table.seeds)
     }
     return TrainedModels(models, result)
 
