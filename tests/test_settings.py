@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from iclax._errors import SettingError
-from iclax.settings import load_setting, parse_setting
+from iclax.settings import load_setting, parse_setting, table_keys, tables
 
 BASE = {
     "version": 1,
@@ -181,3 +181,21 @@ def test_digests_follow_every_file_that_a_setting_reads(tmp_path):
     (tmp_path / "w.csv").unlink()
     with pytest.raises(SettingError, match=r"components\[1\].path: found no file"):
         setting.file_digests()
+
+
+@pytest.mark.parametrize("kind", tables())
+def test_every_key_has_a_type_and_a_meaning(kind):
+    _, table = tables()[kind]
+    keys = {key.name: key for key in table_keys(table)}
+    assert set(keys) == set(table.model_fields) - {"kind"}
+    for key in keys.values():
+        assert key.type and key.default and len(key.meaning) > 10, key
+        field = table.model_fields[key.name]
+        assert (key.default == "required") == field.is_required()
+
+
+def test_keys_are_told_in_words():
+    keys = {key.name: key for key in table_keys(tables()["student_t"][1])}
+    assert keys["dim"].type == "whole number ≥ 1" and keys["dim"].default == "–"
+    assert keys["degrees"][1:3] == ("number > 0", "required")
+    assert keys["cov"].type.startswith("number or list of numbers or list of rows")

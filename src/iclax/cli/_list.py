@@ -1,18 +1,27 @@
 """`iclax list`: what there is, each with one line and its reference."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 
-def list_(json: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
-    """Tasks, covariates, models and recipes, one line each.
+def list_(
+    kind: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[KIND]")] = "",
+    /,
+    json: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Tasks, covariates, models and recipes, one line each, or the keys of one KIND.
 
     Args:
+        kind: One of them, or prompt or training: prints its keys in a setting file.
         json: Print one JSON object.
     """
     from ._output import print_json, print_table
 
+    if kind:
+        found = keys_of(kind)
+        print_json(found) if json else _print_keys(found)
+        return
     found = inventory()
     if json:
         print_json(found)
@@ -25,30 +34,55 @@ def list_(json: tyro.conf.FlagCreatePairsOff[bool] = False) -> None:
 def inventory() -> dict[str, list[dict[str, str]]]:
     """Everything that can be named in a setting file or on the command line."""
     from ..experiments import load_recipe, recipe_names
-    from ..settings import COVARIATE_TABLES, MODEL_TABLES, TASK_TABLES, OwnModelTable
+    from ..settings import tables
 
+    found: dict[str, list[dict[str, str]]] = {"tasks": [], "covariates": []}
+    for kind, (place, table) in tables().items():
+        if place:
+            group = "models" if place == "model" else place
+            entry = {"summary": table.summary(), "reference": table.reference}
+            found.setdefault(group, []).append({"kind": kind, **entry})
+    found["recipes"] = [
+        {"kind": name, "summary": recipe.summary, "reference": recipe.reference}
+        for name in recipe_names()
+        for recipe in [load_recipe(name)]
+    ]
+    return found
+
+
+def keys_of(kind: str) -> dict[str, Any]:
+    """What a table of a setting file takes. Raises `SettingError` for no such kind."""
+    from difflib import get_close_matches
+
+    from .._errors import SettingError
+    from ..settings import table_keys, tables
+
+    known = tables()
+    if kind not in known:
+        close = get_close_matches(kind, known, n=1)
+        hint = f' (did you mean "{close[0]}"?)' if close else ""
+        raise SettingError("KIND", f'"{kind}"', ", ".join(known) + hint)
+    place, table = known[kind]
     return {
-        "tasks": [_entry(table) for table in TASK_TABLES],
-        "covariates": [_entry(table) for table in COVARIATE_TABLES],
-        "models": [
-            *(_entry(table) for table in MODEL_TABLES),
-            {
-                "kind": "module:Class",
-                "summary": OwnModelTable.summary(),
-                "reference": "",
-            },
-        ],
-        "recipes": [
-            {"kind": name, "summary": recipe.summary, "reference": recipe.reference}
-            for name in recipe_names()
-            for recipe in [load_recipe(name)]
-        ],
+        "table": place or kind,
+        "kind": kind if place else None,
+        "summary": table.summary(),
+        "reference": table.reference,
+        "keys": [key._asdict() for key in table_keys(table)],
     }
 
 
-def _entry(table: Any) -> dict[str, str]:
-    kind = table.model_fields["kind"].annotation.__args__[0]
-    return {"kind": kind, "summary": table.summary(), "reference": table.reference}
+def _print_keys(found: dict[str, Any]) -> None:
+    import textwrap
+
+    stated = f"[{found['table']}]"
+    stated += f' kind = "{found["kind"]}"' if found["kind"] else ""
+    print(f"{stated}: {_line(found)}")
+    for key in found["keys"]:
+        default = key["default"]
+        told = default if default == "required" else f"default {default}"
+        print(f"  {key['name']}: {key['type']}, {told}")
+        print(textwrap.indent(textwrap.fill(key["meaning"], 74), " " * 6))
 
 
 def _line(entry: dict[str, str]) -> str:

@@ -14,7 +14,9 @@ from ._data_files import load_dataset, load_matrix
 
 class _WithCovariance(Table):
     dim: Count | None = None
+    """Dimension d; needed where `cov` does not say it."""
     cov: CovarianceSpec = 1.0
+    """Covariance of x: a number, d numbers (a diagonal), a matrix or "identity"."""
 
     def matrix(self) -> np.ndarray:
         """The covariance that `dim` and `cov` state together."""
@@ -63,6 +65,7 @@ class StudentTTable(_WithCovariance):
 
     kind: Literal["student_t"]
     degrees: Positive
+    """Degrees of freedom ν, above 2; exact theory needs ν > 4."""
 
     def build(self, base: Path) -> laws.Covariates:
         """The law that this table states."""
@@ -74,9 +77,13 @@ class DataTable(Table):
 
     kind: Literal["data"]
     path: str | None = None
+    """A .csv or .npy file, a row for each x; relative to the setting file."""
     dataset: Literal["diabetes"] | None = None
+    """A bundled dataset, in the place of `path`."""
     labels: str | None = None
+    """A file of real labels, one for each row."""
     standardize: bool = False
+    """Whether every column gets mean 0 and variance 1."""
 
     @model_validator(mode="after")
     def _one_source(self) -> "DataTable":

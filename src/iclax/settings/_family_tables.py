@@ -18,12 +18,19 @@ class LowRankTable(Table):
 
     kind: Literal["low_rank"]
     rank: Count
+    """Dimension r of every subspace."""
     components: Count = 1
+    """Number of subspaces K."""
     shared_columns: Whole = 0
+    """Columns that all bases have in common."""
     basis: str = "coordinates"
+    """Named "coordinates" or "random" (orthonormal), or a .npy file (K, d, r)."""
     seed: Whole = 0
+    """Seed of random bases."""
     weights: list[Positive] | None = None
+    """Probability of each subspace; equal if left out."""
     floor: NonNegative = 0.0
+    """Variance of w in all directions, added to that of the subspace."""
     reference: ClassVar[str] = "Kwon et al. 2026"
 
     def files(self, key: str) -> dict[str, str]:
@@ -54,7 +61,9 @@ class SparseLinearTable(Table):
 
     kind: Literal["sparse_linear"]
     nonzeros: Count
+    """Number of non-zero weights."""
     mean: float = 0.0
+    """Mean of the non-zero weights; their variance is 1."""
     reference: ClassVar[str] = "Garg et al. 2022; Kim et al. 2024"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -67,8 +76,11 @@ class PoolTable(Table):
 
     kind: Literal["pool"]
     size: Count | None = None
+    """Number of task vectors, drawn from N(0, I)."""
     seed: Whole = 0
+    """Seed of the drawn pool."""
     path: str | None = None
+    """A file of task vectors, one a row, in the place of `size`."""
     reference: ClassVar[str] = "Raventós et al. 2023"
 
     def files(self, key: str) -> dict[str, str]:
@@ -92,9 +104,13 @@ class FourierFeaturesTable(Table):
 
     kind: Literal["fourier_features"]
     features: Count
+    """Number of frequencies."""
     length_scale: Positive
+    """Length scale: frequencies are N(0, I/length_scale²)."""
     variance: Positive = 1.0
+    """f(x) has this variance at every x."""
     seed: Whole = 0
+    """Seed of the frequencies."""
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
         """The task distribution that this table states, for covariates `x`."""
@@ -108,6 +124,7 @@ class QuadraticTable(Table):
 
     kind: Literal["quadratic"]
     mean: float = 0.0
+    """Mean of every entry of √d W."""
     reference: ClassVar[str] = "Kim et al. 2024"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -120,8 +137,11 @@ class DecisionTreeTable(Table):
 
     kind: Literal["decision_tree"]
     depth: Count = 4
+    """Number of splits from the root to a leaf."""
     leaf_mean: float = 0.0
+    """Mean of the value of a leaf."""
     leaf_std: Positive = 1.0
+    """Standard deviation of the value of a leaf."""
     reference: ClassVar[str] = "Garg et al. 2022; Kim et al. 2024"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -134,6 +154,7 @@ class SparseParityTable(Table):
 
     kind: Literal["sparse_parity"]
     size: Count
+    """Number of coordinates in the parity."""
     reference: ClassVar[str] = "Kim et al. 2024"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -146,6 +167,7 @@ class ConjunctionTable(Table):
 
     kind: Literal["conjunction"]
     literal_probability: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Probability that a coordinate is one of the literals."""
     reference: ClassVar[str] = "Kim et al. 2024"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -158,6 +180,7 @@ class DisjunctionTable(Table):
 
     kind: Literal["disjunction"]
     literal_probability: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Probability that a coordinate is one of the literals."""
     reference: ClassVar[str] = "Kim et al. 2024"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:

@@ -21,7 +21,9 @@ class PromptTable(Table):
     """The [prompt] table: context length n and label noise σ."""
 
     context_length: Count
+    """Number of examples n."""
     noise_std: NonNegative = 0.0
+    """Standard deviation σ of the label noise."""
 
 
 class TrainingTable(Table):
@@ -33,12 +35,19 @@ class TrainingTable(Table):
     """
 
     steps: Count = 8000
+    """Number of updates."""
     batch_size: Count = 512
+    """Fresh prompts at every update."""
     learning_rate: Positive = 1e-2
+    """Rate of Adam, from which a cosine schedule goes down to a tenth."""
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1)
+    """One training for each."""
     record_every: Count = 50
+    """Updates between two records of the loss and the risk."""
     average_last: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Share of the steps, at the end, whose weights are averaged; 0 for none."""
     objective: Literal["query", "all"] = "query"
+    """Squared error at the "query", or the mean over "all" points."""
 
     @field_validator("seeds")
     @classmethod

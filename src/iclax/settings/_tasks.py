@@ -27,7 +27,9 @@ class LinearTable(Table):
 
     kind: Literal["linear"]
     cov: CovarianceSpec = "identity"
+    """Covariance of w: a number, a diagonal, a matrix or "inverse_covariates"."""
     mean: list[float] | None = None
+    """Mean of w, d numbers; 0 if left out."""
     reference: ClassVar[str] = "Garg et al. 2022; Mahankali et al. 2023, Thms 1-2"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -45,8 +47,11 @@ class ReluTable(Table):
 
     kind: Literal["relu"]
     cov: CovarianceSpec = "identity"
+    """Covariance of w, as for linear tasks."""
     slope: float = 0.0
+    """Slope for negative w·x (0: ReLU, −1: the absolute value)."""
     random_sign: bool = False
+    """Whether f gets a fair random sign (then f and −f are alike)."""
     reference: ClassVar[str] = "Mahankali et al. 2023, Thm 3"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -60,8 +65,11 @@ class TwoLayerReluTable(Table):
 
     kind: Literal["two_layer_relu"]
     width: Count
+    """Number of hidden neurons."""
     cov: CovarianceSpec = "identity"
+    """Covariance of every w_j, as for linear tasks."""
     scale: Positive = 1.0
+    """Factor of f; the output weights v_j have variance 1."""
     reference: ClassVar[str] = "Garg et al. 2022; Mahankali et al. 2023, Thm 3"
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
@@ -75,7 +83,9 @@ class GaussianProcessTable(Table):
 
     kind: Literal["gaussian_process"]
     length_scale: Positive
+    """ℓ of the kernel variance · exp(−|x − x′|²/2ℓ²)."""
     variance: Positive = 1.0
+    """f(x) has this variance at every x."""
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
         """The task distribution that this table states, for covariates `x`."""
@@ -87,6 +97,7 @@ class PolynomialTable(Table):
 
     kind: Literal["polynomial"]
     coefficients: dict[str, NonNegative]
+    """c_p by the degree p: {"1" = 1.0, "3" = 0.1}; degrees 0 to 9."""
 
     def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
         """The task distribution that this table states, for covariates `x`."""
@@ -103,6 +114,7 @@ class MixtureTable(Table):
 
     kind: Literal["mixture"]
     components: list["ComponentTable"] = Field(min_length=1)
+    """Tables like [tasks] itself, each with a `weight` (normalized to sum 1)."""
 
     def files(self, key: str) -> dict[str, str]:
         """The paths that the components read, by their key."""
@@ -122,6 +134,7 @@ class MixtureTable(Table):
 
 class _Weighted(Table):
     weight: Positive = 1.0
+    """Share of the component, before normalization."""
 
 
 TASK_TABLES = (
