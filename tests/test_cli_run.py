@@ -1,14 +1,16 @@
 """`iclax run` and recipes: what they leave on disk, and what a second call does."""
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
 
-from iclax._errors import RunError
+from iclax._errors import RunError, SettingError
 from iclax.cli import main
 from iclax.experiments._recipe import Part, Recipe, run_recipe
 from iclax.report import Figure, Section, Table, Verdict
+from iclax.settings import load_setting, parse_setting
 
 SETTING = """
 version = 1
@@ -107,3 +109,35 @@ def test_damaged_part_is_reported(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(RunError, match="a.json is damaged.*Remove that file"):
         run_recipe(small_recipe([]), **options)
+
+
+def test_runs_are_listed_and_taken_back(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = small_recipe([])
+    run_recipe(recipe, size="toy", seed=3, folder=tmp_path / "runs" / "good")
+    with pytest.raises(RunError):
+        broken = small_recipe([], fail=True)
+        run_recipe(broken, size="toy", seed=3, folder=tmp_path / "runs" / "bad")
+    (tmp_path / "runs" / "damaged").mkdir()
+    (tmp_path / "runs" / "damaged" / "run.json").write_text("{")
+    (tmp_path / "runs" / "other").mkdir()
+    found = {row["run"]: row for row in run_json(capsys, "runs")["runs"]}
+    assert set(found) == {"good", "bad", "damaged"}
+    assert found["good"]["status"] == "finished" and found["good"]["seeds"] == [3]
+    assert found["good"]["verdict"] == "1 of 1 verdicts hold"
+    assert found["bad"]["status"] == "failed"
+    assert "b cannot go on" in found["bad"]["reason"]
+    assert found["damaged"]["status"] == "damaged"
+    main(["runs", "runs"])
+    text = capsys.readouterr().out
+    assert "toy, seed 3" in text and text.count("\n") == 4
+    with pytest.raises(SystemExit) as caught:
+        main(["runs", "nowhere"])
+    assert caught.value.code == 2 and "nowhere" in capsys.readouterr().err
+    setting = parse_setting(tomllib.loads(SETTING))
+    saved = {"recipe": "a setting file", "setting": setting.model_dump(mode="json")}
+    (tmp_path / "setting.json").write_text(json.dumps(saved))
+    assert load_setting(tmp_path / "setting.json") == setting
+    (tmp_path / "setting.json").write_text("[]")
+    with pytest.raises(SettingError, match="no setting"):
+        load_setting(tmp_path / "setting.json")

@@ -10,6 +10,7 @@ from ._output import tolerate_narrow_output
 from ._plateau import plateau
 from ._reproduce import reproduce
 from ._run import run
+from ._runs import runs
 from ._theory import theory
 
 
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     app.command(run, name="run")
     app.command(theory, name="theory")
     app.command(list_, name="list")
+    app.command(runs, name="runs")
     app.command(plateau, name="plateau")
     try:
         app.cli(

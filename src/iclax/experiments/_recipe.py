@@ -26,6 +26,7 @@ from ..report import (
     write_html,
 )
 from ..runs import write_json
+from ..runs._folder import recording
 from ..runs._sources import sources
 from ._facts import provenance_facts, report_facts, setting_facts, training_facts
 from ._parallel import run_in_processes
@@ -130,24 +131,25 @@ def run_recipe(
     parts = recipe.parts(size, seed)
     with Lock(make_folder(folder)):
         claim_folder(folder, recipe.identity(size, seed), force)
-        found = {p.name: None if force else _read(folder, p) for p in parts}
-        missing = [p for p in parts if not _is_of(p, found[p.name])]
-        reused = tuple(p.name for p in parts if p not in missing)
-        for line in [] if force else _reasons(folder, missing, found):
-            announce(line)
-        names = [p.name for p in missing]
-        job = _Job(partial(recipe.parts, size, seed), folder, force, seed)
-        if workers > 1 and len(missing) > 1:
-            found |= run_in_processes(job, names, workers, progress, announce)
-        else:
-            found |= {name: job(name, progress, announce) for name in names}
-        saved = {name: _through_json(part or {}) for name, part in found.items()}
-        data = {name: part["data"] for name, part in saved.items()}
-        made = {name: part.get("provenance") for name, part in saved.items()}
-        with _blaming(folder, reused):
-            sections = tuple(recipe.report(data, size))
-            facts = _facts(recipe, parts, data, made, size, seed)
-            _write_report(recipe, sections, facts, made, folder)
+        with recording(folder, [seed]):
+            found = {p.name: None if force else _read(folder, p) for p in parts}
+            missing = [p for p in parts if not _is_of(p, found[p.name])]
+            reused = tuple(p.name for p in parts if p not in missing)
+            for line in [] if force else _reasons(folder, missing, found):
+                announce(line)
+            names = [p.name for p in missing]
+            job = _Job(partial(recipe.parts, size, seed), folder, force, seed)
+            if workers > 1 and len(missing) > 1:
+                found |= run_in_processes(job, names, workers, progress, announce)
+            else:
+                found |= {name: job(name, progress, announce) for name in names}
+            saved = {name: _through_json(part or {}) for name, part in found.items()}
+            data = {name: part["data"] for name, part in saved.items()}
+            made = {name: part.get("provenance") for name, part in saved.items()}
+            with _blaming(folder, reused):
+                sections = tuple(recipe.report(data, size))
+                facts = _facts(recipe, parts, data, made, size, seed)
+                _write_report(recipe, sections, facts, made, folder)
     return Outcome(folder, sections, data, reused)
 
 

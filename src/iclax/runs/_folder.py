@@ -64,22 +64,29 @@ def open_run(
     with Lock(folder):
         remove_leftovers(folder)
         _claim(folder, setting)
-        record, first = _begin(folder, seeds)
-        began = time.monotonic() - record.get("seconds", 0.0)
-        try:
+        with recording(folder, seeds):
             yield RunFolder(folder)
-        except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            record["status"] = "interrupted" if stopped else "failed"
-            record["reason"] = str(error) or type(error).__name__
-            raise
-        else:
-            record["status"] = "finished"
-        finally:
-            record["seconds"] = time.monotonic() - began
-            record["ended"] = now()
-            _note_versions(record, first)  # JAX may have come into use meanwhile
-            write_json(folder / "run.json", record)
+
+
+@contextmanager
+def recording(folder: Path, seeds: Sequence[int] = ()) -> Iterator[None]:
+    """Keep `run.json` of a locked folder: status, seeds, versions, times and reason."""
+    record, first = _begin(folder, seeds)
+    began = time.monotonic() - record.get("seconds", 0.0)
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        record["status"] = "interrupted" if stopped else "failed"
+        record["reason"] = str(error) or type(error).__name__
+        raise
+    else:
+        record["status"] = "finished"
+    finally:
+        record["seconds"] = time.monotonic() - began
+        record["ended"] = now()
+        _note_versions(record, first)  # JAX may have come into use meanwhile
+        write_json(folder / "run.json", record)
 
 
 def run_id(setting: Mapping[str, Any]) -> str:

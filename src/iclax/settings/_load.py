@@ -1,5 +1,6 @@
-"""From a TOML file to a `Setting`, and from pydantic's errors to the user's words."""
+"""From a file to a `Setting`, and from pydantic's errors to the user's words."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,14 @@ from ._setting import Setting
 
 
 def load_setting(path: str | Path) -> Setting:
-    """Read and check a setting file. Raises `SettingError` naming the key at fault."""
+    """Read and check a setting file. Raises `SettingError` naming the key at fault.
+
+    The `setting.json` of a run folder of `iclax run` is one too; relative paths in it
+    are taken from the current folder.
+    """
     path = Path(path)
+    if path.suffix == ".json":
+        return parse_setting(_saved(path))
     try:
         document = tomllib.loads(_text(path))
     except ValueError as error:  # of TOML, of UTF-8, and of endless numbers
@@ -20,6 +27,18 @@ def load_setting(path: str | Path) -> Setting:
             str(path), f"text that is not TOML ({error})", "TOML"
         ) from None
     return parse_setting(document, path.parent)
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """The setting in the setting.json of a run."""
+    try:
+        found = json.loads(_text(path))
+        setting = dict(found["setting"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        found, allowed = "no setting", "the setting.json of a run of `iclax run`"
+        raise SettingError(str(path), found, allowed) from None
+    setting.pop("files", None)  # the digests of what it read
+    return setting
 
 
 def _text(path: Path) -> str:
