@@ -199,3 +199,68 @@ def test_keys_are_told_in_words():
     assert keys["dim"].type == "whole number ≥ 1" and keys["dim"].default == "–"
     assert keys["degrees"][1:3] == ("number > 0", "required")
     assert keys["cov"].type.startswith("number or list of numbers or list of rows")
+
+
+OWN = """
+import jax.random as jr
+import numpy as np
+from iclax.covariates import Covariates
+from iclax.tasks import Linear
+
+class Cube(Covariates):
+    dim, symmetric, second_moment = 3, True, np.eye(3)
+
+    def __init__(self, dim):
+        assert dim == 3
+
+    def sample(self, key, num):
+        return jr.rademacher(key, (num, 3), float)
+
+class Half(Linear):
+    def __init__(self, dim):
+        super().__init__(np.eye(dim) / 2)
+
+def not_tasks(dim):
+    return dim
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    return lambda **tables: parse_setting(changed(**tables), tmp_path)
+
+
+def test_classes_of_ones_own_stand_in_every_table(own):
+    cube = {"kind": "own:Cube", "dim": 3}
+    half = {"kind": "own:Half", "dim": 3}
+    mixture = {"kind": "mixture", "components": [half | {"weight": 3.0}, TASKS]}
+    prompts = own(covariates=cube, query=cube, tasks=mixture).prompts()
+    assert type(prompts.covariates) is type(prompts.query_covariates)
+    assert type(prompts.covariates).__name__ == "Cube"
+    np.testing.assert_allclose(prompts.tasks.weights, [0.75, 0.25])
+    assert type(prompts.tasks.components[0]).__name__ == "Half"
+    assert set(own(tasks=half).file_digests()) == {"tasks.kind"}
+
+
+TASKS = {"kind": "linear"}
+
+
+@pytest.mark.parametrize(
+    "tables, key, words",
+    [
+        ({"tasks": {"kind": "own:not_tasks", "dim": 3}}, "tasks.kind", "TaskDistr"),
+        ({"tasks": {"kind": "own:Cube", "dim": 3}}, "tasks.kind", "type Cube"),
+        ({"covariates": {"kind": "own:Half", "dim": 3}}, "covariates.kind", "Covar"),
+        ({"query": {"kind": "own:Half", "dim": 3}}, "query.kind", "Covariates"),
+        ({"tasks": {"kind": "own:Half", "dims": 3}}, "tasks", "TypeError"),
+        ({"tasks": {"kind": "own:Halves"}}, "tasks.kind", "Cube, Half"),
+        ({"tasks": {"kind": "own"}}, "tasks.kind", '"own"'),
+        ({"tasks": {"kind": "missing:Half"}}, "tasks.kind", "no module missing"),
+        ({"tasks": {"kind": "own:Half:"}}, "tasks.kind", "pattern"),
+    ],
+)
+def test_classes_of_ones_own_are_refused_with_a_reason(own, tables, key, words):
+    with pytest.raises(SettingError, match=words) as caught:
+        own(**tables).prompts()
+    assert caught.value.key == key

@@ -34,14 +34,15 @@ def list_(
 def inventory() -> dict[str, list[dict[str, str]]]:
     """Everything that can be named in a setting file or on the command line."""
     from ..experiments import load_recipe, recipe_names
-    from ..settings import tables
+    from ..settings import own_tables, tables
 
-    found: dict[str, list[dict[str, str]]] = {"tasks": [], "covariates": []}
-    for kind, (place, table) in tables().items():
-        if place:
-            group = "models" if place == "model" else place
-            entry = {"summary": table.summary(), "reference": table.reference}
-            found.setdefault(group, []).append({"kind": kind, **entry})
+    groups = {"tasks": "tasks", "covariates": "covariates", "model": "models"}
+    found: dict[str, list[dict[str, str]]] = {group: [] for group in groups.values()}
+    known = [(kind, *entry) for kind, entry in tables().items() if entry[0]]
+    known += [("module:Class", place, table) for place, table in own_tables().items()]
+    for kind, place, table in known:
+        entry = {"summary": table.summary(), "reference": table.reference}
+        found[groups[place]].append({"kind": kind, **entry})
     found["recipes"] = [
         {"kind": name, "summary": recipe.summary, "reference": recipe.reference}
         for name in recipe_names()

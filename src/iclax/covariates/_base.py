@@ -6,10 +6,15 @@ from typing import Any
 from jaxtyping import Float
 
 from .._arrays import Array
+from .._errors import AssumptionError
 
 
 class Covariates(ABC):
-    """The distribution of one covariate vector x ∈ R^d; a prompt's rows are i.i.d."""
+    """The distribution of one covariate vector x ∈ R^d; a prompt's rows are i.i.d.
+
+    A subclass says its `dim` and how it is drawn, and whatever else is known of it: a
+    moment that it leaves out raises `AssumptionError` in the theory that needs it.
+    """
 
     @property
     @abstractmethod
@@ -27,13 +32,13 @@ class Covariates(ABC):
         return None
 
     @property
-    @abstractmethod
     def second_moment(self) -> Float[Array, "d d"]:
         """Λ = E[x xᵀ], not centered (the covariance where x has mean zero)."""
+        raise self._unknown("second moment")
 
-    @abstractmethod
     def fourth_moment(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         """$E[x x^T A x x^T]$ for a symmetric matrix `a`."""
+        raise self._unknown("fourth moment")
 
     def fourth_scatter(self, a: Float[Array, "d d"]) -> Float[Array, "d d"]:
         r"""$E[(x x^T - \Lambda) A (x x^T - \Lambda)] = E[x x^T A x x^T] - \Lambda A
@@ -44,11 +49,19 @@ class Covariates(ABC):
         second = self.second_moment
         return self.fourth_moment(a) - second @ a @ second
 
-    @abstractmethod
     def sixth_moment(
         self, a: Float[Array, "d d"], b: Float[Array, "d d"]
     ) -> Float[Array, "d d"]:
         """$E[x x^T (x^T A x)(x^T B x)]$ for symmetric matrices `a` and `b`."""
+        raise self._unknown("sixth moment")
+
+    def _unknown(self, what: str) -> AssumptionError:
+        name = type(self).__name__
+        return AssumptionError(
+            f"exact theory with {name} covariates",
+            f"their {what} in closed form",
+            f"give {name} a method for it, or simulate",
+        )
 
     @abstractmethod
     def sample(self, key: Any, num: int) -> Float[Array, "m d"]:

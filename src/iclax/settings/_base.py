@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Union
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from .._errors import SettingError
 from .._psd import as_covariance
@@ -52,6 +52,28 @@ class Table(BaseModel):
     def files(self, key: str) -> dict[str, str]:
         """The paths that this table, which stands at `key`, reads: by their key."""
         return {}
+
+
+def one_of(*tables: type[Table], own: type[Table], default: str | None = None) -> Any:
+    """The union of `tables` by their kind, and of `own` for "module:Class".
+
+    A table without a kind is of the `default` one, if there is one.
+    """
+
+    def kind_of(table: Any) -> str | None:
+        stated = table.get("kind") if isinstance(table, dict) else table.kind
+        if isinstance(stated, str) and ":" in stated:
+            return "own"
+        return default if stated is None else str(stated)
+
+    tagged = [Annotated[table, Tag(kind(table))] for table in tables]
+    union = Union[(*tagged, Annotated[own, Tag("own")])]
+    return Annotated[union, Discriminator(kind_of)]
+
+
+def kind(table: type[Table]) -> str:
+    """The kind that a table is of."""
+    return table.model_fields["kind"].annotation.__args__[0]
 
 
 def covariance(

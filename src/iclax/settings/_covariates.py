@@ -1,15 +1,16 @@
 """The [covariates] table: one class for each kind."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from .. import covariates as laws
 from .._errors import SettingError
-from ._base import Count, CovarianceSpec, Positive, Table, covariance
+from ._base import Count, CovarianceSpec, Positive, Table, covariance, one_of
 from ._data_files import load_dataset, load_matrix
+from ._own import OwnTable, of_kind
 
 
 class _WithCovariance(Table):
@@ -129,10 +130,15 @@ def _standardized(rows: np.ndarray) -> np.ndarray:
     return (rows - rows.mean(axis=0)) / spread
 
 
-CovariatesTable = Annotated[
-    GaussianTable | UniformTable | RademacherTable | StudentTTable | DataTable,
-    Field(discriminator="kind"),
-]
+class OwnCovariatesTable(OwnTable):
+    """Your own: "module:Class" of iclax.covariates.Covariates, from the other keys."""
+
+    def build(self, base: Path) -> laws.Covariates:
+        """The law that this table states."""
+        made = self.make(base, "covariates")
+        return of_kind(made, laws.Covariates, self, "covariates")
+
+
 COVARIATE_TABLES = (
     GaussianTable,
     UniformTable,
@@ -140,3 +146,4 @@ COVARIATE_TABLES = (
     StudentTTable,
     DataTable,
 )
+CovariatesTable = one_of(*COVARIATE_TABLES, own=OwnCovariatesTable)

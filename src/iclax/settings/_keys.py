@@ -6,11 +6,12 @@ import textwrap
 from functools import cache
 from typing import Any, NamedTuple
 
-from ._base import Table
-from ._covariates import COVARIATE_TABLES
+from ._base import Table, kind
+from ._covariates import COVARIATE_TABLES, OwnCovariatesTable
 from ._models import MODEL_TABLES, OwnModelTable
+from ._own import OwnTable
 from ._setting import PromptTable, TrainingTable
-from ._tasks import TASK_TABLES
+from ._tasks import TASK_TABLES, OwnTasksTable
 
 
 class Key(NamedTuple):
@@ -24,17 +25,22 @@ class Key(NamedTuple):
 
 def tables() -> dict[str, tuple[str, type[Table]]]:
     """Every table, and in which place of the file it stands, by its kind (or place)."""
-    found: dict[str, tuple[str, type[Table]]] = {}
-    for place, kinds in (
-        ("covariates", COVARIATE_TABLES),
-        ("tasks", TASK_TABLES),
-        ("model", MODEL_TABLES),
-    ):
-        for table in kinds:
-            kind = table.model_fields["kind"].annotation.__args__[0]
-            found[kind] = (place, table)
-    own = {"module:Class": ("model", OwnModelTable)}
-    return found | own | {"prompt": ("", PromptTable), "training": ("", TrainingTable)}
+    places = {
+        "covariates": COVARIATE_TABLES,
+        "tasks": TASK_TABLES,
+        "model": MODEL_TABLES,
+    }
+    found = {kind(t): (place, t) for place, kinds in places.items() for t in kinds}
+    return found | {"prompt": ("", PromptTable), "training": ("", TrainingTable)}
+
+
+def own_tables() -> dict[str, type[OwnTable]]:
+    """The tables of "module:Class", by their place in the file."""
+    return {
+        "covariates": OwnCovariatesTable,
+        "tasks": OwnTasksTable,
+        "model": OwnModelTable,
+    }
 
 
 def table_keys(table: type[Table]) -> list[Key]:

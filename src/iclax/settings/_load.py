@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .._errors import SettingError
+from ._base import kind
 from ._setting import Setting
 
 
@@ -68,17 +69,17 @@ def _in_plain_words(error: ValidationError) -> SettingError:
     # A misspelled key is also a missing one: the misspelling is what helps.
     problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
-    key, kind = _key_of(problem["loc"]), problem["type"]
+    key, fault = _key_of(problem["loc"]), problem["type"]
     context, found = problem.get("ctx", {}), problem["input"]
-    if kind == "extra_forbidden":
+    if fault == "extra_forbidden":
         return SettingError(key, "an unknown key", _allowed_keys(problem["loc"]))
-    if kind == "missing":
+    if fault == "missing":
         return SettingError(key, "nothing", "a value; this key is required")
-    if kind == "union_tag_not_found":
+    if fault == "union_tag_not_found":
         return SettingError(
             f"{key}.kind", "nothing", "one of the kinds in `iclax list`"
         )
-    if kind == "union_tag_invalid":
+    if fault == "union_tag_invalid":
         found, allowed = f'"{context["tag"]}"', context["expected_tags"]
         own = "'own'", '"module:Class" of your own'
         return SettingError(
@@ -134,7 +135,7 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     if not location:
         return list(Setting.model_fields)
     tables = COVARIATE_TABLES + TASK_TABLES + MODEL_TABLES
-    by_kind = {t.model_fields["kind"].annotation.__args__[0]: t for t in tables}
+    by_kind = {kind(table): table for table in tables}
     if location[-1] in by_kind:
         extra = ["weight"] if "components" in location else []
         return [*by_kind[location[-1]].model_fields, *extra]

@@ -1,11 +1,9 @@
 """The [model] table: one class for each kind of model, and one for a user's own."""
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
-
-from ._base import Count, Positive, Table, Whole
+from ._base import Count, Positive, Table, Whole, one_of
+from ._own import OwnTable
 
 
 class LinearAttentionTable(Table):
@@ -75,47 +73,11 @@ class GPTTable(Table):
     reference: ClassVar[str] = "Garg et al. 2022; Raventós et al. 2023"
 
 
-class OwnModelTable(Table):
+class OwnModelTable(OwnTable):
     """Your own: "module:Class", made from the other keys of the table and `key=`."""
-
-    model_config = ConfigDict(extra="allow")
-
-    kind: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-
-    def keys(self) -> dict[str, Any]:
-        """The keys that the class is made from."""
-        return dict(self.__pydantic_extra__ or {})
-
-    def module(self) -> tuple[str, str]:
-        """The name of the module, and that of the class in it."""
-        module, _, name = self.kind.partition(":")
-        return module, name
-
-    def files(self, key: str) -> dict[str, str]:
-        """The file of the module, by the key naming it."""
-        return {f"{key}.kind": f"{self.module()[0].replace('.', '/')}.py"}
 
 
 MODEL_TABLES = (LinearAttentionTable, AttentionStackTable, GPTTable)
 
 
-def _kind(table: Any) -> str:
-    """Which table is meant: the own one for "module:Class"."""
-    stated = table.get("kind") if isinstance(table, dict) else table.kind
-    own = isinstance(stated, str) and ":" in stated
-    return "own" if own else "linear_attention" if stated is None else str(stated)
-
-
-ModelTable = Annotated[
-    Annotated[LinearAttentionTable, Tag("linear_attention")]
-    | Annotated[AttentionStackTable, Tag("attention_stack")]
-    | Annotated[GPTTable, Tag("gpt")]
-    | Annotated[OwnModelTable, Tag("own")],
-    Discriminator(_kind),
-]
-
-
-def own_module_file(table: OwnModelTable, base: Path) -> Path | None:
-    """The module's file beside the setting; None where it has to be installed."""
-    (path,) = table.files("model").values()
-    return base / path if (base / path).is_file() else None
+ModelTable = one_of(*MODEL_TABLES, own=OwnModelTable, default="linear_attention")

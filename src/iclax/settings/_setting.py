@@ -11,7 +11,7 @@ from ..prompts import PromptDistribution
 from ._base import Count, NonNegative, Positive, Table, building_in
 from ._covariates import CovariatesTable, DataTable
 from ._data_files import file_digest
-from ._models import LinearAttentionTable, ModelTable, OwnModelTable, own_module_file
+from ._models import LinearAttentionTable, ModelTable
 from ._tasks import TasksTable
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -96,17 +96,22 @@ class Setting(Table):
         """
         tables = {"covariates": self.covariates, "tasks": self.tasks}
         tables |= {} if self.query is None else {"query": self.query}
+        tables |= {"model": self.model}
         paths: dict[str, str] = {}
         for key, table in tables.items():
             paths |= table.files(key)
-        if self.own_module() is not None:
-            paths |= self.model.files("model")
-        return {key: file_digest(self._base / p, key) for key, p in paths.items()}
+        own = lambda key: key.endswith(".kind")  # a module that may be installed
+        there = {k: self._base / p for k, p in paths.items()}
+        return {
+            key: file_digest(path, key)
+            for key, path in there.items()
+            if not own(key) or path.is_file()
+        }
 
-    def own_module(self) -> Path | None:
-        """The file of the user's own model, where it stands beside the setting."""
-        own = isinstance(self.model, OwnModelTable)
-        return own_module_file(self.model, self._base) if own else None
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the setting start."""
+        return self._base
 
     def _query(self) -> Covariates:
         try:

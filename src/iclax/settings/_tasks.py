@@ -1,6 +1,6 @@
 """The [tasks] table: one class for each kind of task distribution."""
 
-from typing import Annotated, Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -9,8 +9,18 @@ from .. import tasks as laws
 from .._errors import SettingError
 from .._psd import psd_inverse
 from ..covariates import Covariates
-from ._base import Count, CovarianceSpec, NonNegative, Positive, Table, covariance
+from ._base import (
+    Count,
+    CovarianceSpec,
+    NonNegative,
+    Positive,
+    Table,
+    covariance,
+    current_folder,
+    one_of,
+)
 from ._family_tables import FAMILY_TABLES
+from ._own import OwnTable, of_kind
 
 
 def _task_covariance(spec: CovarianceSpec, key: str, x: Covariates) -> np.ndarray:
@@ -132,6 +142,15 @@ class MixtureTable(Table):
         return laws.Mixture(parts, [component.weight for component in self.components])
 
 
+class OwnTasksTable(OwnTable):
+    """Your own: "module:Class" of iclax.tasks.TaskDistribution, from the other keys."""
+
+    def build(self, x: Covariates, key: str = "tasks") -> laws.TaskDistribution:
+        """The task distribution that this table states."""
+        made = self.make(current_folder(), key)
+        return of_kind(made, laws.TaskDistribution, self, key)
+
+
 class _Weighted(Table):
     weight: Positive = 1.0
     """Share of the component, before normalization."""
@@ -150,11 +169,12 @@ TASK_TABLES = (
 
 def _as_component(table: type[Table]) -> type[Table]:
     """The same table with a weight, as it stands in a mixture."""
-    return type(f"Component{table.__name__}", (table, _Weighted), {"__doc__": ""})
+    own = {"__doc__": "", "model_config": table.model_config}
+    return type(f"Component{table.__name__}", (table, _Weighted), own)
 
 
 _COMPONENTS = tuple(_as_component(table) for table in TASK_TABLES)
-ComponentTable = Annotated[Union[_COMPONENTS], Field(discriminator="kind")]  # noqa: UP007
-TasksTable = Annotated[Union[TASK_TABLES], Field(discriminator="kind")]  # noqa: UP007
+ComponentTable = one_of(*_COMPONENTS, own=_as_component(OwnTasksTable))
+TasksTable = one_of(*TASK_TABLES, own=OwnTasksTable)
 for _table in (MixtureTable, *_COMPONENTS):
     _table.model_rebuild()
