@@ -194,6 +194,8 @@ def _margin(claim: Claim, layers: Sequence[TrainedLayer], limit: float) -> Check
     resolved = limit * worst.error(worst.advantage)
     left = max((la.exact_risk or claim.layer_risk) - claim.layer_risk for la in layers)
     reason = worst.unfinished
+    if worst.exact_risk is None:
+        reason = "without exact risks nobody knows whether training is over"
     if gain < resolved:
         reason = f"the simulation resolves no less than {resolved:.2g}"
     elif gain < 2 * left:

@@ -233,10 +233,9 @@ def _model(name: str, dim: int, start: Any) -> Any:
 
 
 def _watch(plan: Plan, name: str) -> Any:
-    """The risk on each watched law: exact from Γ, or on fixed prompts for softmax."""
-    template, moments = law_of(plan, 0), watched_moments(plan)
+    """The risk on each watched law: exact, or on fixed prompts for softmax."""
+    laws = watched_laws(plan)
     if name == "softmax":
-        laws = watched_laws(plan)
         sets = [
             fresh_batch(laws[w], 512)(jr.key(10**6 + i)) for i, w in enumerate(WATCHED)
         ]
@@ -249,10 +248,19 @@ def _watch(plan: Plan, name: str) -> Any:
 
         return simulated
 
-    def exact(model: Any) -> dict[str, Any]:
-        gamma = model.preconditioner
-        gamma = gamma() if callable(gamma) else gamma
-        risk = theory.task_risk(gamma, template)
-        return {name: risk.mean(jnp.asarray(w)) for name, w in moments.items()}
+    if name == "linear":
+        template, moments = law_of(plan, 0), watched_moments(plan)
 
-    return exact
+        def of_step(model: GradientStep) -> dict[str, Any]:
+            risk = theory.task_risk(model.preconditioner, template)
+            return {name: risk.mean(jnp.asarray(w)) for name, w in moments.items()}
+
+        return of_step
+    tokens = {w: theory.attention_moments(law) for w, law in laws.items()}
+
+    def of_layer(model: LinearAttention) -> dict[str, Any]:
+        weights = theory.Attention(*model.effective())
+        risk = theory.risk_from_attention_moments
+        return {w: risk(weights, m) for w, m in tokens.items()}
+
+    return of_layer

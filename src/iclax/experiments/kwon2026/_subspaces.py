@@ -153,12 +153,12 @@ def _compute(plan: Plan, seed: int, context: PartContext) -> dict[str, Any]:
     layers = train_layers(plan, seed, context.progress("linear layers", plan.steps))
     laws = [prompts_of(plan, k) for k in plan.components]
     optima = [theory.optimal_preconditioner(law) for law in laws]
-    gammas = [
-        [_gamma(layers.averaged_of(i * plan.seeds + s)) for s in range(plan.seeds)]
+    trained = [
+        [layers.averaged_of(i * plan.seeds + s) for s in range(plan.seeds)]
         for i in range(len(laws))
     ]
     tests = [t for i, law in enumerate(laws) for t in _tests(plan, i, law)]
-    first = [layers.averaged_of(i * plan.seeds) for i in range(len(laws))]
+    first = [models[0] for models in trained]
     simulated = _simulate(plan, tests, optima, first, jr.fold_in(jr.key(seed), 2**31))
     points: list[dict[str, dict[str, list]]] = [
         {"angle": [], "length": [], "random": []} for _ in laws
@@ -170,23 +170,19 @@ def _compute(plan: Plan, seed: int, context: PartContext) -> dict[str, Any]:
             {
                 "at": test.value,
                 "exact": theory.preconditioner_risk(optima[i], law),
-                "trained": [theory.preconditioner_risk(g, law) for g in gammas[i]],
+                "trained": [theory.risk(model, law) for model in trained[i]],
                 **found,
             }
         )
     cases = {
-        str(k): _exact_numbers(plan, laws[i], gammas[i]) | points[i]
+        str(k): _exact_numbers(plan, laws[i], trained[i]) | points[i]
         for i, k in enumerate(plan.components)
     }
     return {"cases": cases, "noise_variance": plan.noise_variance, "rank": plan.rank}
 
 
-def _gamma(model: LinearAttention) -> np.ndarray:
-    return np.asarray(model.preconditioner(), np.float64)
-
-
 def _exact_numbers(
-    plan: Plan, law: PromptDistribution, gammas: list[np.ndarray]
+    plan: Plan, law: PromptDistribution, trained: list[LinearAttention]
 ) -> dict[str, Any]:
     fine = np.linspace(0.0, 90.0, 46)
     lengths = np.array(plan.lengths, dtype=np.float64)
@@ -197,7 +193,7 @@ def _exact_numbers(
         "off_span": theory.off_span_risk(law),
         "zero_risk": theory.zero_risk(law),
         "optimal_risk": theory.optimal_risk(law),
-        "trained_risks": [theory.preconditioner_risk(g, law) for g in gammas],
+        "trained_risks": [theory.risk(model, law) for model in trained],
     }
 
 
