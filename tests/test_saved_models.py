@@ -47,6 +47,7 @@ def runs(tmp_path_factory):
     return root
 
 
+@pytest.mark.ci
 def test_the_loaded_layer_has_the_risk_of_the_report(runs, capsys):
     main(
         ["run", str(runs / "averaged.toml"), "--out", str(runs / "averaged"), "--json"]
@@ -64,11 +65,13 @@ def test_the_loaded_layer_has_the_risk_of_the_report(runs, capsys):
     )
 
 
+@pytest.mark.ci
 def test_without_an_average_the_last_weights_are_the_weights(runs):
     one, two = (load_model(runs / "plain", 5, last=last) for last in (False, True))
     assert jax.tree.all(jax.tree.map(jnp.array_equal, one, two))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "options, error, words",
     [
