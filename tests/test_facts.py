@@ -321,3 +321,23 @@ def test_covariates_and_prompts_that_draw_otherwise_have_no_theory():
         ):
             with pytest.raises(AssumptionError):
                 question(prompts)
+
+
+class Elsewhere(laws.Covariates):
+    """x = z + 1, which says nothing of its symmetry."""
+
+    dim, second_moment = DIM, np.eye(DIM) + 1
+
+    def sample(self, key, num):
+        return jr.normal(key, (num, DIM)) + 1
+
+
+def test_covariates_of_ones_own_are_not_taken_to_be_symmetric():
+    """ReLU tasks once had an "exact" risk of 2.0742 here, where draws gave .884."""
+    tasks = families.ReluNeuron(np.eye(DIM))
+    prompts = PromptDistribution(Elsewhere(), tasks, 10)
+    for question in (theory.optimal_risk, theory.zero_risk, theory.no_context_risk):
+        with pytest.raises(AssumptionError, match="not known for Elsewhere"):
+            question(prompts)
+    with pytest.raises(AssumptionError, match="fourth moment"):
+        theory.optimal_risk(prompts.replace(tasks=families.Linear(np.eye(DIM))))
