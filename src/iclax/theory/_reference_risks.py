@@ -94,7 +94,7 @@ def bayes_risk(prompts: PromptDistribution) -> Float[Array, ""]:
     if law is None or len(law.weights) != 1 or prompts.query_covariates is not None:
         raise AssumptionError(
             "the exact Bayes risk",
-            "linear tasks with one Gaussian law, and the query like the covariates",
+            "linear tasks with weights of one Gaussian, and a query like x",
             "simulate the risk of predictors.bayes_predictor",
         )
     spread = law.factors[0].T @ cov @ law.factors[0]  # the spectrum of Λ^½ C Λ^½
@@ -264,7 +264,7 @@ def _mean_sizes(query: Array, w: Array) -> tuple[Any, Any]:
     if not (_is_flat(query) or _is_flat(w)):
         raise AssumptionError(
             "the exact risk of this predictor",
-            "a query law like that of the covariates, or isotropic tasks",
+            "a query like that of the covariates, or isotropic tasks",
             "simulate it",
         )
     return query.trace() / len(query), w.trace() / len(w)

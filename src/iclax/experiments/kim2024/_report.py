@@ -90,7 +90,7 @@ def _normalizer_section(rows: Sequence[Mapping[str, Any]]) -> Section:
             "function of the query alone has a higher loss. The published Boolean "
             "constants are measured values: they lie above the computed optimum, and "
             "that of parity above ln 2 = 0.69315, which a fair coin attains. Their "
-            "constant for retrieval is the variance of the law of the values; the "
+            "constant for retrieval is the variance of the values' distribution; the "
             "computed one is that of the four values each key really has.",
         ],
         [table],

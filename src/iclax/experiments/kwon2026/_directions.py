@@ -157,7 +157,7 @@ def section(found: Mapping[str, Any], size: Size) -> Section:
         [
             Figure(
                 "flow_over_training",
-                "Risk on the own law against flow time: exact flow (black), GD on "
+                "Risk on the own tasks against flow time: exact flow (black), GD on "
                 "fresh prompts from the same starts (color, one line a seed).",
                 partial(flow_curves, data),
             ),
@@ -177,9 +177,9 @@ def _paragraphs(data: Mapping[str, Any], rows: list[dict[str, Any]]) -> list[str
     return [
         f"Each entry compares training on {k} orthogonal subspaces with training on "
         "one of them: the ratio of the times at which the watched loss is half-way "
-        "from predicting 0 to the best layer for that law. Below 1 diversity shortens "
-        "the plateau. The paper claims that it does; whether that is so depends on "
-        "the reading.",
+        "from predicting 0 to the best layer for those tasks. Below 1 diversity "
+        "shortens the plateau. The paper claims that it does; whether that is so "
+        "depends on the reading.",
         "The flow of the sum objective is that of the mean with time running "
         f"{k} times as fast, and Adam does not see the scale of the loss at all: so "
         "the sum objective helps GD and leaves Adam as it was.",

@@ -295,8 +295,9 @@ def section(found: Mapping[str, Any], size: Size) -> Section:
             "Trained on one r-dimensional subspace, the layer fails in proportion to "
             "sin² of the angle of the test subspace, however long the prompt. Trained "
             "on a union of orthogonal subspaces, it has one and the same risk on every "
-            "subspace of their span, also where the training law has no mass. Outside "
-            "the span nothing is learned: the risk is at least that of predicting 0.",
+            "subspace of their span, also where the training distribution has no mass. "
+            "Outside the span nothing is learned: the risk is at least that of "
+            "predicting 0.",
             "Lines are exact (float64), rings simulate the exact optimum, crosses are "
             "trained layers (mean over seeds). Risks are against the noiseless "
             "target; add σ² for the noisy label.",
@@ -338,7 +339,7 @@ def _span_table(data: Mapping[str, Any]) -> Table:
     rows = [
         {
             "training": _label(name),
-            "own law": case["optimal_risk"],
+            "own tasks": case["optimal_risk"],
             "trained (worst seed)": max(case["trained_risks"]),
             "random subspaces of the span": _spread(
                 [p["exact"] for p in case["random"]]

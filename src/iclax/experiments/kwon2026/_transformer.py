@@ -116,7 +116,7 @@ def _distance_table(data: Mapping[str, Any]) -> Table:
             last = np.array(union["curves"][key])[:, -1]
             row[label] = f"{bootstrap(last):.3f}"
         rows.append(row)
-    caption = "At the end of training, on prompts of the own law."
+    caption = "At the end of training, on prompts of the own tasks."
     return Table(caption, list(rows[0]), rows)
 
 
