@@ -122,13 +122,13 @@ def _distance_table(data: Mapping[str, Any]) -> Table:
 
 def union_verdicts(data: Mapping[str, Any], what: str, size: Size) -> list[Verdict]:
     """Whether one subspace degrades with the angle, whether the widest union does, and
-    that plateau times were found. Toy runs are too short to claim any of it."""
+    which way its plateau moves. Toy runs are too short to claim any of it."""
     one, name = data["unions"]["1"], list(data["unions"])[-1]
     many = data["unions"][name]
     claims = (
         f"One subspace: the risk of the {what} rises with the angle",
         f"{union_label(name).capitalize()}: it does not",
-        f"Plateau of the {what} against diversity",
+        f"The plateau of the {what} moves with diversity",
     )
     if size == "toy":
         risks = [union["angle_risks"] for union in data["unions"].values()]
@@ -136,6 +136,7 @@ def union_verdicts(data: Mapping[str, Any], what: str, size: Size) -> list[Verdi
     single = bootstrap(_rise(one))
     union = bootstrap(_rise(many))
     share = bootstrap(_rise(one) - _rise(many))
+    ratio = EscapeRatio.of(many, one)
     return [
         Verdict(
             claims[0],
@@ -153,8 +154,8 @@ def union_verdicts(data: Mapping[str, Any], what: str, size: Size) -> list[Verdi
         ),
         Verdict(
             claims[2],
-            True if all(t is not None for t in one["escape"]) else None,
-            EscapeRatio.of(many, one).sentence(name),
+            True if ratio.direction != "not decided" else None,
+            ratio.sentence(name),
         ),
     ]
 
