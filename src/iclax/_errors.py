@@ -1,5 +1,7 @@
 """Errors in the user's words. The command line prints them and exits with code 2."""
 
+from collections.abc import Iterable
+
 
 class IclaxError(Exception):
     """Anything iclax refuses for a reason the user can act on."""
@@ -33,3 +35,11 @@ class AssumptionError(IclaxError):
 
 class RunError(IclaxError):
     """A run folder that cannot be used: locked, damaged, read-only or another run's."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The question whether the nearest of the `known` names was meant, if one is."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(known), n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""

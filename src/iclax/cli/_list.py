@@ -53,16 +53,13 @@ def inventory() -> dict[str, list[dict[str, str]]]:
 
 def keys_of(kind: str) -> dict[str, Any]:
     """What a table of a setting file takes. Raises `SettingError` for no such kind."""
-    from difflib import get_close_matches
-
-    from .._errors import SettingError
+    from .._errors import SettingError, nearest
     from ..settings import table_keys, tables
 
     known = tables()
     if kind not in known:
-        close = get_close_matches(kind, known, n=1)
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
-        raise SettingError("KIND", f'"{kind}"', ", ".join(known) + hint)
+        allowed = ", ".join(known) + nearest(kind, known)
+        raise SettingError("KIND", f'"{kind}"', allowed)
     place, table = known[kind]
     return {
         "table": place or kind,

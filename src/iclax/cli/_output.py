@@ -23,11 +23,12 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(plain(value), ensure_ascii=narrow))
 
 
-def print_table(rows: list[tuple[str, str]], file: Any = None) -> None:
-    """Two aligned columns."""
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, text in rows:
-        print(f"  {name:<{width}}  {text}", file=file or sys.stdout)
+def print_table(rows: list[tuple[str, ...]], file: Any = None) -> None:
+    """Aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for *cells, last in rows:
+        padded = [f"{cell:<{w}}" for cell, w in zip(cells, widths, strict=False)]
+        print("  " + "  ".join([*padded, last]), file=file or sys.stdout)
 
 
 def matrix_text(matrix: np.ndarray, indent: int = 4) -> str:

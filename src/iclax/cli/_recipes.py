@@ -1,9 +1,8 @@
 """Finding a recipe by its name."""
 
-from difflib import get_close_matches
 from typing import Any
 
-from .._errors import SettingError
+from .._errors import SettingError, nearest
 
 
 def find_recipe(name: str) -> Any:
@@ -12,7 +11,6 @@ def find_recipe(name: str) -> Any:
 
     names = recipe_names()
     if name not in names:
-        close = get_close_matches(name, names, n=1)
-        hint = f' (did you mean "{close[0]}"?)' if close else ""
-        raise SettingError("recipe", f'"{name}"', ", ".join(names) + hint)
+        allowed = ", ".join(names) + nearest(name, names)
+        raise SettingError("recipe", f'"{name}"', allowed)
     return load_recipe(name)

@@ -22,7 +22,7 @@ def runs(
     """
     from .._errors import SettingError
     from ..runs import list_runs
-    from ._output import print_json
+    from ._output import print_json, print_table
 
     if not root.is_dir():
         raise SettingError("FOLDER", f"no folder at {root}", "a folder that holds runs")
@@ -34,11 +34,8 @@ def runs(
         print(f"{root} holds no runs")
         return
     columns = ("run", "what", "status", "verdict", "ended")
-    table = [columns, *([str(row[c] or "–") for c in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
-    for line in table:
-        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    lines = [tuple(str(row[c] or "–") for c in columns) for row in rows]
+    print_table([columns, *lines])
 
 
 def _row(record: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ._claims import FORMS, Claim, exact_claim
 from ._context_curve import context_curve
 from ._layer import TrainedLayer, measured_layer
 from ._layer_training import train_layer, trained_model
-from ._reference_predictors import exact_reference, reference_predictors
+from ._reference_predictors import exact_where_known, reference_predictors
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +111,4 @@ def _simulated(
         )
         for i, seed in enumerate(seeds)
     ]
-    references = {
-        name: exact_reference(name, predictor, prompts) or found.risks[name]
-        for name, predictor in others.items()
-    }
-    return tuple(layers), references
+    return tuple(layers), exact_where_known(others, prompts, found.risks)

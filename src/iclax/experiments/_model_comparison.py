@@ -16,12 +16,16 @@ from ..predictors import prefixes
 from ..prompts import Prompt, PromptDistribution
 from ..sampling import fresh_batch
 from ..settings import Setting
-from ..training import TrainResult
+from ..training import Objective, TrainResult
 from ._claims import Claim, exact_claim
 from ._context_curve import length_grid
 from ._layer_training import train_as_stated, trained_model
 from ._models import model_builder, prediction_shape
-from ._reference_predictors import exact_reference, reference_predictors
+from ._reference_predictors import (
+    exact_reference,
+    exact_where_known,
+    reference_predictors,
+)
 from ._saved_comparison import claim_data, references_data
 
 _WATCHED = 1024  # fixed prompts of the learning curve
@@ -72,10 +76,7 @@ def compare_model(
         num_prompts=num,
         key=risk_key,
     )
-    references = {
-        other: exact_reference(other, predictor, prompts) or found.risks[other]
-        for other, predictor in others.items()
-    }
+    references = exact_where_known(others, prompts, found.risks)
     layers = [
         {
             "seed": int(seed),
@@ -151,9 +152,7 @@ def train_models(
 def _objective(setting: Setting) -> Callable[[Any, Prompt], Any]:
     """The squared error against the noisy label, at the query or at all points."""
     if setting.training.objective == "query":
-        return lambda model, batch: jnp.mean(
-            (_predictions(model, batch) - batch.label) ** 2
-        )
+        return lambda model, batch: Objective()(_predictions(model, batch), batch.label)
 
     def everywhere(model: Any, batch: Prompt) -> Any:
         labels = jnp.concatenate([batch.ys, batch.label[:, None]], axis=1)
@@ -161,7 +160,7 @@ def _objective(setting: Setting) -> Callable[[Any, Prompt], Any]:
             values = model.batch_prefixes(batch)
         else:
             values = jax.vmap(lambda prompt: prefixes(model, prompt))(batch)
-        return jnp.mean((values - labels) ** 2)
+        return Objective(positions="all")(values, labels)
 
     return everywhere
 

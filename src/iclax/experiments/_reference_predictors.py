@@ -56,3 +56,13 @@ def exact_reference(name: str, predictor: Any, prompts: PromptDistribution) -> A
     except AssumptionError:
         return None
     return Estimate(float(value), 0.0, 0)
+
+
+def exact_where_known(
+    references: dict[str, Any], prompts: PromptDistribution, risks: dict[str, Estimate]
+) -> dict[str, Estimate]:
+    """The risk of every reference: exact where theory knows it, else the simulated."""
+    return {
+        name: exact_reference(name, predictor, prompts) or risks[name]
+        for name, predictor in references.items()
+    }

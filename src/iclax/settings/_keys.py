@@ -49,10 +49,9 @@ def table_keys(table: type[Table]) -> list[Key]:
     for parent in reversed(table.__mro__):
         if issubclass(parent, Table):
             meanings |= _attribute_docs(parent)
-    schema = table.model_json_schema()
     return [
-        Key(name, _type(field, schema), _default(field), meanings.get(name, ""))
-        for name, field in schema["properties"].items()
+        Key(name, _type(field), _default(field), meanings.get(name, ""))
+        for name, field in table.model_json_schema()["properties"].items()
         if name != "kind"
     ]
 
@@ -70,16 +69,16 @@ def _attribute_docs(table: type[Table]) -> dict[str, str]:
     }
 
 
-def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
+def _type(field: dict[str, Any]) -> str:
     """The allowed values of a field of a JSON schema, in words."""
     if "anyOf" in field:
-        each = [_type(one, schema) for one in field["anyOf"] if one != {"type": "null"}]
+        each = [_type(one) for one in field["anyOf"] if one != {"type": "null"}]
         return " or ".join(dict.fromkeys(each))
     if "enum" in field or "const" in field:
         allowed = field.get("enum", [field.get("const")])
         return " | ".join(f'"{value}"' for value in allowed)
     if "items" in field:
-        return f"list of {_PLURALS.get(_type(field['items'], schema), 'tables')}"
+        return f"list of {_PLURALS.get(_type(field['items']), 'tables')}"
     kind = _NAMES.get(field.get("type", ""), "table")
     least, above = field.get("minimum"), field.get("exclusiveMinimum")
     limits = [f"≥ {least:g}"] if least is not None else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .._errors import SettingError
+from .._errors import SettingError, nearest
 from ._base import kind
 from ._setting import Setting
 
@@ -119,12 +119,8 @@ def _is_tag(location: tuple[int | str, ...], position: int) -> bool:
 
 def _allowed_keys(location: tuple[int | str, ...]) -> str:
     """The keys that the table at fault allows, nearest spelling first."""
-    from difflib import get_close_matches
-
     fields = _fields_at(location[:-1])
-    close = get_close_matches(str(location[-1]), fields, n=1)
-    hint = f' (did you mean "{close[0]}"?)' if close else ""
-    return ", ".join(fields) + hint
+    return ", ".join(fields) + nearest(str(location[-1]), fields)
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

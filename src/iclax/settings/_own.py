@@ -22,11 +22,7 @@ class OwnTable(Table):
 
     def keys(self) -> dict[str, Any]:
         """The keys that the class is made from."""
-        return {
-            name: value
-            for name, value in (self.__pydantic_extra__ or {}).items()
-            if name != "weight"
-        }
+        return dict(self.__pydantic_extra__ or {})
 
     def files(self, key: str) -> dict[str, str]:
         """The file of the module, by the key naming it."""
