@@ -143,3 +143,17 @@ def test_a_module_beside_the_setting_comes_first(folder):
     import json as installed
 
     assert installed.dumps({}) == "{}"
+
+
+def test_one_layer_is_not_trained_on_an_objective_that_it_would_ignore():
+    training = BASE["training"] | {"objective": "all"}
+    setting = parse_setting(BASE | {"training": training})
+    with pytest.raises(SettingError, match='"query" for linear_attention'):
+        model_builder(setting, setting.prompts())
+
+
+def test_a_key_named_weight_belongs_to_the_class(folder):
+    model = MODELS["own"] | {"weight": 2.0}
+    setting = parse_setting(BASE | {"model": model}, folder)
+    with pytest.raises(SettingError, match="weight"):
+        model_builder(setting, setting.prompts())

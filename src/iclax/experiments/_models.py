@@ -26,11 +26,15 @@ def model_builder(
 ) -> Callable[[Any], Any]:
     """A function from a key to the setting's model, at its random initialization.
 
-    Raises `SettingError` for a class of one's own that cannot be found, made, or asked
-    for a prediction: a scalar for each prompt.
+    Raises `SettingError` for an objective that it is not trained on, and for a class of
+    one's own that cannot be found, made, or asked for a prediction: a scalar for each
+    prompt.
     """
     table = setting.model
     if isinstance(table, LinearAttentionTable):
+        if setting.training.objective != "query":
+            allowed = '"query" for linear_attention, whose theory is of the query'
+            raise SettingError("training.objective", '"all"', allowed)
         return lambda key: build_layer(table, prompts.dim, key)
     if isinstance(table, OwnModelTable):
         return _own_builder(setting, table, prompts)
